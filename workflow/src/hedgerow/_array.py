@@ -1,0 +1,69 @@
+"""The array namespace, devices, and the gaps of the array API standard.
+
+Arrays in, the same kind of array out: numeric code asks `namespace` for the functions of its input's library and never
+imports numpy, CuPy or torch to compute with. There is no global backend, and nothing copies from a device to the host
+except `to_numpy`, which is called at the edges (scripts, plots, tests) only.
+"""
+
+import array_api_compat
+import numpy as np
+
+
+def namespace(*arrays):
+    """Array-API namespace (numpy, cupy, torch, ...) of `arrays`; mixing kinds is an error."""
+    return array_api_compat.array_namespace(*arrays)
+
+
+def like(values, x, dtype=None):
+    """Host `values` (numpy array, list or scalar) as an array of the kind and on the device of `x`.
+
+    Parameters
+    ----------
+    values : array_like
+        Small host-side constants: windows, filter taps, index lists.
+    x : array
+        Gives library and device, and the dtype unless `dtype` is given.
+    dtype : dtype of x's namespace, optional
+        ``None`` keeps x's dtype for floating `values` and the natural dtype for integers and booleans.
+    """
+    xp = namespace(x)
+    values = np.asarray(values)
+    if dtype is None and values.dtype.kind == "f":
+        dtype = x.dtype
+    return xp.asarray(values, dtype=dtype, device=array_api_compat.device(x))
+
+
+def to_numpy(x):
+    """Copy `x` to the host as a numpy array. For the edges only: scripts, plots, tests."""
+    if array_api_compat.is_cupy_array(x):
+        return x.get()
+    if array_api_compat.is_torch_array(x):
+        return x.detach().cpu().numpy()
+    return np.asarray(x)
+
+
+def device(gpus):
+    """Name of the device that a job may use: ``"cuda"`` if it was given a GPU that is really there, else ``"cpu"``.
+
+    Parameters
+    ----------
+    gpus : int
+        ``snakemake.resources.gpu``: the GPUs that the profile granted to the job.
+    """
+    if gpus:
+        try:
+            import cupy
+        except ImportError:
+            return "cpu"
+        if cupy.is_available():
+            return "cuda"
+    return "cpu"
+
+
+def to_device(x, name):
+    """Host array `x` on device `name` (``"cpu"``: numpy as it is; ``"cuda"``: a CuPy array)."""
+    if name == "cpu":
+        return np.asarray(x)
+    import cupy
+
+    return cupy.asarray(x)

@@ -1,0 +1,74 @@
+"""Accounts: what each step found, did, refused and measured (standard library only).
+
+Every step returns data and an account, a small JSON-able dict. A recording leaves the workflow by its account, never
+by a failed job: a fault of the data is raised as `Fault`, and the script writes an account with ``status:
+quarantined``, the reason code and a sentence that names file, place and remedy.
+"""
+
+import json
+import os
+from pathlib import Path
+
+#: Every reason code for which a recording can be quarantined, with what it means.
+REASONS = {
+    "not-eeg": "the recording is of another modality",
+    "missing-file": "a file that the recording needs is not there",
+    "unreadable": "the signal file cannot be read",
+    "truncated": "the signal file is shorter than its header says",
+    "no-channels": "no usable EEG channel is left",
+    "bad-channels-table": "channels.tsv does not describe the signal",
+    "missing-channel": "a channel of the study's montage is not in the recording",
+    "missing-position": "a channel has no known position on the head",
+    "not-finite": "samples are NaN or infinite",
+    "rate-too-low": "the sampling rate is too low for the filter or the study",
+    "too-short": "the recording is shorter than the step needs",
+    "calibration": "too little clean signal to calibrate the cleaning",
+    "no-events": "there is no events.tsv, or it has no rows",
+    "bad-events": "events.tsv is malformed",
+    "bad-hed": "the HED annotation cannot be interpreted",
+    "no-match": "no event matches any query of the selection",
+    "outside": "every window that the queries give lies outside the recording",
+    "rejected": "rejected by hand in config/overrides.tsv",
+}
+
+
+class Fault(Exception):
+    """A fault of the data: the recording is quarantined, the run goes on.
+
+    Parameters
+    ----------
+    code : str
+        A key of `REASONS`.
+    message : str
+        One sentence that names file, place and remedy.
+    """
+
+    def __init__(self, code, message):
+        if code not in REASONS:
+            raise KeyError(f"reason code {code!r} is not in account.REASONS")
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def ok(stage, **measures):
+    """Account of a step that went well: ``{"status": "ok", "stage": stage, **measures}``."""
+    return {"status": "ok", "stage": stage, **measures}
+
+
+def quarantined(stage, fault):
+    """Account of a recording that leaves the workflow at `stage` because of `fault` (a `Fault`)."""
+    return {"status": "quarantined", "stage": stage, "reason": fault.code, "message": fault.message}
+
+
+def read(path):
+    """Read one account (JSON) from `path`."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write(path, account):
+    """Write `account` as JSON to `path`, whole or not at all; NaN and infinity are refused (they are not JSON)."""
+    text = json.dumps(account, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    scratch = Path(f"{path}.tmp")
+    scratch.write_text(text + "\n", encoding="utf-8")
+    os.replace(scratch, path)
