@@ -1,0 +1,34 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of reference outputs and real recordings beside the checkout; skips where it is missing."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared beside the checkout (reference outputs and real recordings)")
+    return folder
+
+
+@pytest.fixture
+def rng():
+    """A seeded random generator."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=["numpy", "array_api_strict", "torch"])
+def xp(request):
+    """Array namespaces on which numeric code must give the same answer; the strict one finds non-portable calls."""
+    if request.param == "numpy":
+        return pytest.importorskip("array_api_compat.numpy")
+    if request.param == "torch":
+        pytest.importorskip("torch")
+        return pytest.importorskip("array_api_compat.torch")
+    return pytest.importorskip(request.param)
