@@ -1,0 +1,43 @@
+"""What a job leaves in its log: versions, device, where the libraries came from, and its own words.
+
+``log.start(snakemake)`` is the first line of every script. It sends everything that the job prints, compiled libraries
+included, to the rule's log file.
+"""
+
+import os
+import platform
+import sys
+import time
+from importlib import metadata
+
+LIBRARIES = ("numpy", "scipy", "pandas", "mne", "hedtools", "zarr", "formulaic", "torch", "cupy-cuda13x", "cupy-cuda12x")
+
+
+def start(snakemake):
+    """Send standard output and error of this job to its log, and write there what ran, where and with what."""
+    target = os.open(str(snakemake.log[0]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    sys.stdout.reconfigure(line_buffering=True)
+    say(f"rule {snakemake.rule} {dict(snakemake.wildcards)}")
+    say(f"{platform.node()}, {platform.platform()}, Python {platform.python_version()} at {sys.prefix}")
+    say(", ".join(f"{name} {version}" for name, version in versions().items()))
+    say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}")
+
+
+def say(text):
+    """Write one line with the time of day to the log."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def versions():
+    """Versions of the libraries that can change a result, as far as they are installed here."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
