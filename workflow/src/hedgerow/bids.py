@@ -7,6 +7,7 @@ lies in the recording's folder or above it and names no entity that the recordin
 import hashlib
 import json
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,12 @@ from .account import Fault
 
 #: Extensions of EEG signal files, and the files that each needs beside it.
 COMPANIONS = {".vhdr": (".eeg", ".vmrk"), ".set": (), ".edf": (), ".bdf": ()}
+
+#: Columns of ``recordings.tsv``.
+COLUMNS = (
+    "rec status reason message subject session task run signal eeg_json channels events events_json "
+    "hed_version size signal_sha256 channels_sha256 events_sha256"
+).split()
 
 #: Suffixes of other modalities, listed with a reason but never read.
 OTHER = {"meg": (".fif", ".ds", ".con", ".sqd"), "ieeg": (".edf", ".vhdr", ".set", ".nwb", ".mefd")}
@@ -56,15 +63,20 @@ def index(root, *, cache=None):
             f"{root} has no dataset_description.json: give the folder of a BIDS dataset as `path` of the dataset"
         )
     versions = json.loads(description.read_text(encoding="utf-8-sig")).get("HEDVersion")
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=[re.compile(r"/(sourcedata|derivatives)/")])
+    ignored = [re.compile(r"/(sourcedata|derivatives|code)/")]
+    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignored)
     files = BIDSLayout(str(root), validate=False, indexer=indexer).get()
+    shelf = defaultdict(list)
+    for file in files:
+        entities, path = file.get_entities(), Path(file.path)
+        shelf[entities.get("suffix"), entities.get("extension"), path.parent].append((entities, path))
     known = {} if cache is None else {row["path"]: row for row in cache.to_dict("records")}
     rows, cached = [], []
     for file in sorted(files, key=lambda file: file.path):
         entities = file.get_entities()
         if _modality(entities) is None:
             continue
-        row = _row(root, Path(file.path), entities, files)
+        row = _row(root, Path(file.path), entities, shelf)
         if row["status"] == "ok":
             signals = [_digest(root, path, known) for path in _signal_files(root / row["signal"])]
             cached += signals
@@ -72,9 +84,7 @@ def index(root, *, cache=None):
             row["size"] = sum(entry["size"] for entry in signals)
             row["hed_version"] = ",".join(versions) if isinstance(versions, list) else versions
         rows.append(row)
-    columns = ["rec", "status", "reason", "message", "subject", "session", "task", "run", "signal", "eeg_json", "channels"]
-    columns += ["events", "events_json", "hed_version", "size", "signal_sha256", "channels_sha256", "events_sha256"]
-    recordings = pd.DataFrame(rows, columns=columns)
+    recordings = pd.DataFrame(rows, columns=COLUMNS)
     if not len(recordings):
         raise ValueError(f"{root} holds no EEG recording (sub-*/[ses-*/]eeg/*_eeg.edf, .bdf, .vhdr or .set)")
     return recordings, participants(root, recordings), pd.DataFrame(cached)
@@ -111,7 +121,7 @@ def _modality(entities):
     return suffix if extension in OTHER.get(suffix, ()) else None
 
 
-def _row(root, path, entities, files):
+def _row(root, path, entities, shelf):
     stem = path.name[: -len(entities["extension"])].removesuffix("_" + entities["suffix"])
     rec = (path.parent.relative_to(root) / stem).as_posix()
     row = {"rec": rec, "status": "ok", "signal": path.relative_to(root).as_posix()}
@@ -119,21 +129,21 @@ def _row(root, path, entities, files):
     try:
         if entities["suffix"] != "eeg":
             raise Fault("not-eeg", f"{row['signal']} is {entities['suffix']}; only EEG is processed")
-        row |= _sidecars(root, path, entities, files)
+        row |= _sidecars(root, path, entities, shelf)
     except Fault as fault:
         row |= account.quarantined("index", fault)
     return row
 
 
-def _sidecars(root, path, entities, files):
+def _sidecars(root, path, entities, shelf):
     for companion in _signal_files(path):
         if not companion.is_file():
             raise Fault("missing-file", f"{companion.relative_to(root)} is missing (or its content is not fetched)")
     found = {
-        "eeg_json": _inherited(path, entities, files, "eeg", ".json"),
-        "events_json": _inherited(path, entities, files, "events", ".json"),
-        "channels": _inherited(path, entities, files, "channels", ".tsv")[-1:],
-        "events": _inherited(path, entities, files, "events", ".tsv")[-1:],
+        "eeg_json": _inherited(path, entities, shelf, "eeg", ".json"),
+        "events_json": _inherited(path, entities, shelf, "events", ".json"),
+        "channels": _inherited(path, entities, shelf, "channels", ".tsv")[-1:],
+        "events": _inherited(path, entities, shelf, "events", ".tsv")[-1:],
     }
     if not found["eeg_json"]:
         raise Fault("missing-file", f"{path.relative_to(root)} has no *_eeg.json; write one with SamplingFrequency")
@@ -143,18 +153,13 @@ def _sidecars(root, path, entities, files):
     return row
 
 
-def _inherited(path, entities, files, suffix, extension):
+def _inherited(path, entities, shelf, suffix, extension):
     """Files that apply to the recording at `path`, from the most general to the most specific."""
-    chosen = []
-    for file in files:
-        other = file.get_entities()
-        if other.get("suffix") != suffix or other.get("extension") != extension:
-            continue
-        if not path.is_relative_to(Path(file.path).parent):
-            continue
-        free = {"suffix", "extension", "datatype"}
-        if all(entities.get(name) == value for name, value in other.items() if name not in free):
-            chosen.append((len(Path(file.path).parts), len(other), Path(file.path)))
+    free, chosen = {"suffix", "extension", "datatype"}, []
+    for folder in path.parents:
+        for other, file in shelf.get((suffix, extension, folder), ()):
+            if all(entities.get(name) == value for name, value in other.items() if name not in free):
+                chosen.append((len(file.parts), len(other), file))
     return [file for *_, file in sorted(chosen)]
 
 

@@ -65,7 +65,7 @@ def read_raw(path, channels_tsv=None, *, duration=None):
     if duration and seconds < duration - max(1.0, 0.01 * duration):
         raise Fault(
             "truncated",
-            f"{path} holds {seconds:.1f} s but its sidecar promises {duration:.1f} s (RecordingDuration): fetch it anew",
+            f"{path} holds {seconds:.1f} s, its sidecar promises {duration:.1f} s (RecordingDuration): fetch it anew",
         )
     units = [str(raw._orig_units.get(name, "µV")) for name in raw.ch_names]
     scale = np.array([1e6 if unit.endswith("V") else 1.0 for unit in units])
@@ -75,7 +75,9 @@ def read_raw(path, channels_tsv=None, *, duration=None):
 
 def _channels(raw, units, channels_tsv, notes):
     """The channels of `raw` as a BIDS table; types and status from channels.tsv, matched by name without case."""
-    own = pd.DataFrame({"name": raw.ch_names, "type": [kind.upper() for kind in raw.get_channel_types()], "units": units})
+    own = pd.DataFrame(
+        {"name": raw.ch_names, "type": [kind.upper() for kind in raw.get_channel_types()], "units": units}
+    )
     own[["status", "status_description"]] = ["good", "n/a"]
     if channels_tsv is None:
         notes.append("no channels.tsv: channel types as the reader guessed them")
@@ -140,6 +142,6 @@ def positions(names):
     ndarray (channels, 3)
         In m, in mne's head frame; NaN for a name that the template does not know. Names are matched without case.
     """
-    template = mne.channels.make_standard_montage("standard_1005").get_positions()["ch_pos"]
+    template = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
     lower = {name.lower(): where for name, where in template.items()}
     return np.array([lower.get(name.lower(), np.full(3, np.nan)) for name in names])

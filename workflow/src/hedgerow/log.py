@@ -10,7 +10,18 @@ import sys
 import time
 from importlib import metadata
 
-LIBRARIES = ("numpy", "scipy", "pandas", "mne", "hedtools", "zarr", "formulaic", "torch", "cupy-cuda13x", "cupy-cuda12x")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "mne",
+    "hedtools",
+    "zarr",
+    "formulaic",
+    "torch",
+    "cupy-cuda13x",
+    "cupy-cuda12x",
+)
 
 
 def start(snakemake):

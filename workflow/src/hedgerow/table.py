@@ -7,7 +7,9 @@ import pandas as pd
 
 def read(path):
     """Read a TSV file as a DataFrame; ``n/a`` becomes NaN, and columns of text stay text (``01`` is no number)."""
-    frame = pd.read_csv(path, sep="\t", na_values=["n/a", "N/A"], keep_default_na=False, dtype=str, encoding="utf-8-sig")
+    frame = pd.read_csv(
+        path, sep="\t", na_values=["n/a", "N/A"], keep_default_na=False, dtype=str, encoding="utf-8-sig"
+    )
     for name in frame.columns:
         if frame[name].str.match(r"0\d").any():
             continue

@@ -1,0 +1,63 @@
+"""From raw signals to clean ones.
+
+needs  results/index/<dataset>/recordings.tsv and the raw signals it names
+makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, channels, account
+       results/derivatives/<dataset>/<recipe>/code/<block>.json     the parameters, frozen beside the results
+"""
+
+
+rule freeze:
+    """Keep the parameters of a block beside the results made with them; other parameters are then refused."""
+    output:
+        "results/derivatives/{dataset}/{recipe}/code/{block}.json",
+    params:
+        block=lambda w: STUDY.block(w.recipe, w.block),
+        code=digest("freeze"),
+    log:
+        "results/logs/freeze/{dataset}/{recipe}/{block}.log",
+    benchmark:
+        "results/benchmarks/freeze/{dataset}/{recipe}/{block}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    message:
+        "{wildcards.dataset}: freeze the parameters of {wildcards.block}"
+    script:
+        "../scripts/freeze.py"
+
+
+rule clean:
+    """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
+    input:
+        ancient("results/derivatives/{dataset}/{recipe}/code/recipe.json"),
+    output:
+        header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
+        signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
+        markers="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vmrk",
+        sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.json",
+        channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
+        account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        row=lambda w: STUDY.row(
+            w.dataset, w.rec, "signal", "eeg_json", "channels", "signal_sha256", "channels_sha256"
+        ),
+        recipe=lambda w: config["recipes"][w.recipe],
+        code=digest("clean"),
+    log:
+        "results/logs/clean/{dataset}/{recipe}/{rec}.log",
+    benchmark:
+        "results/benchmarks/clean/{dataset}/{recipe}/{rec}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "{wildcards.dataset}: clean {wildcards.rec}"
+    script:
+        "../scripts/clean.py"

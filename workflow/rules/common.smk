@@ -1,0 +1,54 @@
+"""What all rules share: the package on the path, the checked config, wildcard constraints. No rules here.
+
+The only code of this folder that is not a rule. It runs again in every cluster job, so it imports the standard library
+and yaml alone and opens no dataset.
+"""
+
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow/src"))
+
+from hedgerow import config as settings
+from hedgerow.provenance import digest
+from hedgerow.study import Study, tree
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+try:
+    config = settings.complete(config, SCHEMA)
+    settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
+except settings.ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+STUDY = Study(config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings)
+
+
+pathvars:
+    study=config["study"],
+
+
+wildcard_constraints:
+    dataset="[a-zA-Z0-9-]+",
+    recipe="[a-zA-Z0-9]+",
+    selection="[a-zA-Z0-9]+",
+    feature="[a-zA-Z0-9]+",
+    model="[a-zA-Z0-9-]+",
+    network="[a-zA-Z0-9-]+",
+    part="[0-9]+",
+    seed="[0-9]+",
+    fold="[a-zA-Z0-9-]+",
+    block="recipe|selection-[a-zA-Z0-9]+|feature-[a-zA-Z0-9]+",
+    rec=r"sub-[^/]+(?:/ses-[^/]+)?/eeg/sub-[^/_]+(?:_(?!desc-)[a-z]+-[a-zA-Z0-9]+)*",
+
+
+onsuccess:
+    print(STUDY.summary())
+
+
+onerror:
+    print(STUDY.summary() + "; a job failed: its log is named above")

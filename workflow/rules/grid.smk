@@ -1,0 +1,100 @@
+"""From windows (or spectra) to one regression at every channel and time (or frequency).
+
+needs  windows stores (and feature stores), participants
+makes  results/studies/<study>/grid/<model>/  design.json  moments_<dataset>_<part>.npz  maps.zarr.zip  account.json
+"""
+
+
+rule design:
+    """One design for all recordings: levels, coding, rank, from the rows of all windows."""
+    input:
+        stores=lambda w: STUDY.files(
+            "results/derivatives/{dataset}/{recipe}/{rec}"
+            f"_desc-{config['models'][w.model]['selection']}_windows.zarr.zip"
+        ),
+        events=lambda w: STUDY.files(
+            "results/derivatives/{dataset}/{recipe}/{rec}"
+            f"_desc-{config['models'][w.model]['selection']}_events.tsv"
+        ),
+        participants=ancient(
+            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+        ),
+    output:
+        design="results/studies/<study>/grid/{model}/design.json",
+        rows="results/studies/<study>/grid/{model}/rows.tsv",
+    params:
+        model=lambda w: config["models"][w.model],
+        code=digest("design"),
+    log:
+        "results/logs/design/<study>/{model}.log",
+    benchmark:
+        "results/benchmarks/design/<study>/{model}.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "design of model '{wildcards.model}'"
+    script:
+        "../scripts/design.py"
+
+
+rule moments:
+    """Sufficient statistics of one dataset part, per subject: what adds up over recordings."""
+    input:
+        design="results/studies/<study>/grid/{model}/design.json",
+        rows="results/studies/<study>/grid/{model}/rows.tsv",
+        stores=lambda w: STUDY.values(w.model, w.dataset, w.part),
+    output:
+        "results/studies/<study>/grid/{model}/moments_{dataset}_{part}.npz",
+    params:
+        model=lambda w: config["models"][w.model],
+        code=digest("moments"),
+    log:
+        "results/logs/moments/<study>/{model}_{dataset}_{part}.log",
+    benchmark:
+        "results/benchmarks/moments/<study>/{model}_{dataset}_{part}.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "moments of model '{wildcards.model}', {wildcards.dataset} part {wildcards.part}"
+    script:
+        "../scripts/moments.py"
+
+
+rule grid:
+    """Regression at every cell, with intervals by bootstrap over subjects (over trials below five subjects)."""
+    input:
+        design="results/studies/<study>/grid/{model}/design.json",
+        rows="results/studies/<study>/grid/{model}/rows.tsv",
+        moments=lambda w: STUDY.parts(
+            f"results/studies/{config['study']}/grid/{w.model}/moments_{{dataset}}_{{part}}.npz"
+        ),
+        stores=lambda w: STUDY.values(w.model),
+    output:
+        maps="results/studies/<study>/grid/{model}/maps.zarr.zip",
+        account="results/studies/<study>/grid/{model}/account.json",
+    params:
+        model=lambda w: config["models"][w.model],
+        code=digest("grid"),
+    log:
+        "results/logs/grid/<study>/{model}.log",
+    benchmark:
+        "results/benchmarks/grid/<study>/{model}.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+        gpu=1,
+    message:
+        "grid of model '{wildcards.model}'"
+    script:
+        "../scripts/grid.py"

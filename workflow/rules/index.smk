@@ -1,0 +1,62 @@
+"""From a dataset's name to the table of its recordings.
+
+needs  the dataset's folder, or the parameters of a simulation
+makes  results/raw/<dataset>/            a simulated BIDS dataset and its receipt
+       results/index/<dataset>/          recordings.tsv, participants.tsv, digests of the signals
+"""
+
+
+rule simulate:
+    """Write a BIDS dataset with planted truth."""
+    output:
+        tree=directory("results/raw/{dataset}"),
+        receipt="results/raw/{dataset}_receipt.json",
+    params:
+        dataset=lambda w: config["datasets"][w.dataset],
+        code=digest("simulate"),
+    log:
+        "results/logs/simulate/{dataset}.log",
+    benchmark:
+        "results/benchmarks/simulate/{dataset}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    message:
+        "{wildcards.dataset}: simulate {params.dataset[subjects]} people"
+    script:
+        "../scripts/simulate.py"
+
+
+checkpoint index:
+    """List the recordings of a dataset and the files that describe each; no signal is opened."""
+    input:
+        lambda w: (
+            "results/raw/{dataset}_receipt.json"
+            if config["datasets"][w.dataset]["source"] == "simulate"
+            else []
+        ),
+    output:
+        recordings="results/index/{dataset}/recordings.tsv",
+        participants="results/index/{dataset}/participants.tsv",
+        digests=update("results/index/{dataset}/sha256.tsv"),
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        tree=lambda w: STUDY.tree(w.dataset),
+        code=digest("index"),
+    log:
+        "results/logs/index/{dataset}.log",
+    benchmark:
+        "results/benchmarks/index/{dataset}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    message:
+        "{wildcards.dataset}: list the recordings of {params.root}"
+    script:
+        "../scripts/index.py"

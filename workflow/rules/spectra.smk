@@ -1,0 +1,36 @@
+"""From windows to power spectra, one dataset part at a time.
+
+needs  {rec}_desc-<selection>_windows.zarr.zip of the part's subjects
+makes  results/derivatives/<dataset>/<recipe>/features/<selection>_<feature>_<part>.zarr.zip
+"""
+
+
+rule spectra:
+    """Power spectral density of every window of one dataset part."""
+    input:
+        ancient("results/derivatives/{dataset}/{recipe}/code/feature-{feature}.json"),
+        stores=lambda w: STUDY.files(
+            f"results/derivatives/{{dataset}}/{{recipe}}/{{rec}}_desc-{w.selection}_windows.zarr.zip",
+            w.dataset,
+            w.part,
+        ),
+    output:
+        "results/derivatives/{dataset}/{recipe}/features/{selection}_{feature}_{part}.zarr.zip",
+    params:
+        feature=lambda w: config["features"][w.feature],
+        code=digest("spectra"),
+    log:
+        "results/logs/spectra/{dataset}/{recipe}/{selection}_{feature}_{part}.log",
+    benchmark:
+        "results/benchmarks/spectra/{dataset}/{recipe}/{selection}_{feature}_{part}.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+        gpu=1,
+    message:
+        "{wildcards.dataset}: spectra '{wildcards.feature}' of part {wildcards.part}"
+    script:
+        "../scripts/spectra.py"

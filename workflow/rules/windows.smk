@@ -1,0 +1,40 @@
+"""From clean signals and HED queries to labelled windows.
+
+needs  {rec}_desc-clean_*  and the events of the recording
+makes  {rec}_desc-<selection>_events.tsv|.json  {rec}_desc-<selection>_windows.zarr.zip
+"""
+
+
+rule windows:
+    """Cut the windows of one recording that the HED queries of a selection give."""
+    input:
+        ancient("results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json"),
+        header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
+        signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
+        channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
+        account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
+    output:
+        events="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_events.tsv",
+        sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_events.json",
+        store="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_windows.zarr.zip",
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        row=lambda w: STUDY.row(
+            w.dataset, w.rec, "subject", "events", "events_json", "hed_version", "events_sha256"
+        ),
+        selection=lambda w: config["selections"][w.selection],
+        code=digest("windows"),
+    log:
+        "results/logs/windows/{dataset}/{recipe}/{rec}_desc-{selection}.log",
+    benchmark:
+        "results/benchmarks/windows/{dataset}/{recipe}/{rec}_desc-{selection}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "{wildcards.dataset}: cut windows '{wildcards.selection}' of {wildcards.rec}"
+    script:
+        "../scripts/windows.py"

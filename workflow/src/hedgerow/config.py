@@ -1,0 +1,159 @@
+"""The config: defaults, checks and error messages of one sentence. The schema is the single source of all three.
+
+Imports the standard library (and jsonschema, which Snakemake brings, inside a function), since it runs whenever the
+Snakefile is parsed.
+"""
+
+import difflib
+import json
+
+
+class ConfigError(ValueError):
+    """A fault of the config: one sentence that names the key, what is wrong and what to write instead."""
+
+
+def complete(config, schema):
+    """Check `config` against `schema` and return it with all defaults filled in.
+
+    Parameters
+    ----------
+    config : dict
+        As read from YAML; not changed.
+    schema : dict
+        JSON schema with ``$defs``; every key has a type, a default or a place in ``required``, and a description.
+
+    Returns
+    -------
+    dict
+        A completed copy.
+
+    Raises
+    ------
+    ConfigError
+        A mistyped key (with its nearest neighbour), a wrong type or value, or a name that stands for no block.
+    """
+    done = _fill(config, schema, schema, "")
+    from jsonschema import Draft202012Validator
+
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(done), key=lambda error: list(map(str, error.absolute_path))
+    )
+    if errors:
+        where = ".".join(str(part) for part in errors[0].absolute_path) or "the top level"
+        raise ConfigError(f"config: {where}: {errors[0].message}{_help(errors[0])}")
+    _references(done)
+    return done
+
+
+def _help(error):
+    text = error.schema.get("description") if isinstance(error.schema, dict) else None
+    return f" ({text})" if text else ""
+
+
+def _fill(value, schema, root, where):
+    """Copy of `value` with the defaults of `schema`; refuses unknown keys with their nearest neighbour."""
+    schema = _resolve(schema, root)
+    if not isinstance(value, dict):
+        return value
+    properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
+    unknown = [key for key in value if key not in properties]
+    if unknown and extra is False:
+        near = difflib.get_close_matches(str(unknown[0]), properties, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(properties)}"
+        raise ConfigError(
+            f"config: unknown key {unknown[0]!r} {'in ' + where if where else 'at the top level'}; {hint}"
+        )
+    done = {}
+    for key, part in properties.items():
+        below = f"{where}.{key}" if where else key
+        if key in value:
+            done[key] = _fill(value[key], part, root, below)
+        elif "default" in _resolve(part, root):
+            done[key] = _fill(json.loads(json.dumps(_resolve(part, root)["default"])), part, root, below)
+    for key in unknown:
+        done[key] = _fill(value[key] or {}, extra, root, f"{where}.{key}") if isinstance(extra, dict) else value[key]
+    return done
+
+
+def _resolve(schema, root):
+    if isinstance(schema, dict) and "$ref" in schema:
+        return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
+    return schema if isinstance(schema, dict) else {}
+
+
+def _references(config):
+    """Names of blocks that other blocks use must exist."""
+    known = {name: config[name] for name in ("recipes", "selections", "features")}
+    uses = [("recipe", config["recipe"], "recipes")]
+    for section in ("features", "models", "networks"):
+        uses += [(f"{section}.{k}.selection", v["selection"], "selections") for k, v in config[section].items()]
+    uses += [(f"models.{k}.feature", v["feature"], "features") for k, v in config["models"].items() if v["feature"]]
+    for where, name, section in uses:
+        if name not in known[section]:
+            near = difflib.get_close_matches(name, known[section], n=1, cutoff=0.0)
+            hint = f"did you mean {near[0]!r}?" if near else f"the section {section} is empty"
+            raise ConfigError(f"config: {where} names {name!r}, which is no block of {section}; {hint}")
+    for name, model in config["models"].items():
+        if model["feature"] and config["features"][model["feature"]]["selection"] != model["selection"]:
+            raise ConfigError(f"config: models.{name} and its feature {model['feature']!r} use different selections")
+    for name, block in config["datasets"].items():
+        if block["source"] == "path" and not block["path"]:
+            raise ConfigError(f"config: datasets.{name}: source 'path' needs the key path, the folder of the dataset")
+
+
+def frozen(path, block, name, defaults):
+    """Refuse a block of parameters that differs from the one its results were made with.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where the parameters were frozen beside the results (JSON); nothing to refuse where it does not exist.
+    block : dict
+        The parameters of the config, completed.
+    name : str
+        Where the block stands in the config, e.g. ``recipes.standard``.
+    defaults : dict
+        Defaults of the schema: a key that is younger than the results counts as its default.
+
+    Raises
+    ------
+    ConfigError
+        Names the first differing key, both values and the ways out.
+    """
+    if not path.is_file():
+        return
+    old = json.loads(path.read_text(encoding="utf-8"))
+    for key in sorted(set(old) | set(block)):
+        before, now = (json.loads(json.dumps(each.get(key, defaults.get(key)))) for each in (old, block))
+        if before != now:
+            raise ConfigError(
+                f"config: {name}.{key} is {now!r}, but the results in {path.parent.parent} were made with {before!r}; "
+                f"give the block another name to keep both, or set the value back, or delete the results and {path}"
+            )
+
+
+def defaults(schema, kind):
+    """Defaults of one kind of block (a name of the schema's ``$defs``) as a dict."""
+    return {key: part["default"] for key, part in schema["$defs"][kind]["properties"].items() if "default" in part}
+
+
+def markdown(schema):
+    """The table of keys of ``config/README.md``, as Markdown."""
+    parts = [("The top level", schema)]
+    parts += [
+        (f"A block of `{kind}s`" if kind != "split" else "`split`", part) for kind, part in schema["$defs"].items()
+    ]
+    lines = []
+    for title, part in parts:
+        lines += [f"### {title}", ""]
+        if "description" in part and part is not schema:
+            lines += [part["description"], ""]
+        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+        for key, each in part["properties"].items():
+            each = _resolve(each, schema)
+            kind = each.get("type") or ("one of " + ", ".join(f"`{v}`" for v in each.get("enum", [])))
+            kind = " or ".join(kind) if isinstance(kind, list) else kind
+            default = f"`{json.dumps(each['default'])}`" if "default" in each else "required"
+            lines.append(f"| `{key}` | {kind} | {default} | {each['description']} |")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,133 @@
+"""What the rules need to know of a study: its recordings, their files and their identity (standard library only).
+
+It runs whenever the Snakefile is parsed, on a cluster in every job, and therefore reads small tables and nothing else.
+"""
+
+import csv
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+from . import account
+
+
+class Study:
+    """Paths of a study's per-recording results.
+
+    Parameters
+    ----------
+    config : dict
+        The completed config.
+    index : callable
+        ``index(dataset) -> path`` of its ``recordings.tsv``; may raise what makes Snakemake wait for the checkpoint.
+    """
+
+    def __init__(self, config, index):
+        self.config = config
+        self.index = index
+
+    def recordings(self, dataset):
+        """Rows of ``recordings.tsv`` with status ok."""
+        return [row for row in rows(self.index(dataset)) if row["status"] == "ok"]
+
+    def row(self, dataset, rec, *names):
+        """The entries `names` of the row of one recording: where its files are, and which content they have."""
+        path = f"results/index/{dataset}/recordings.tsv"
+        if not os.path.isfile(path):
+            raise ValueError(f"{path} is missing: run `snakemake {path}` first, or ask for a target of the study")
+        found = [row for row in rows(path) if row["rec"] == rec]
+        if not found:
+            raise ValueError(f"{path} lists no recording {rec!r} in dataset {dataset!r}")
+        return {name: found[0][name] for name in names}
+
+    def files(self, pattern, datasets=None, part=None):
+        """`pattern` filled in for every recording of the study (or of `datasets`, or of one part of them).
+
+        ``{dataset}``, ``{recipe}`` and ``{rec}`` are filled in; other braces must be filled in already.
+        """
+        names = list(self.config["datasets"]) if datasets is None else [datasets]
+        return [
+            pattern.format(dataset=dataset, recipe=self.config["recipe"], rec=row["rec"])
+            for dataset in names
+            for row in self.recordings(dataset)
+            if part is None or part_of(row["subject"], self.config["parts"]) == int(part)
+        ]
+
+    def parts(self, pattern):
+        """`pattern` filled in for every dataset and part that has a recording."""
+        return sorted(
+            {
+                pattern.format(
+                    dataset=dataset, recipe=self.config["recipe"], part=part_of(row["subject"], self.config["parts"])
+                )
+                for dataset in self.config["datasets"]
+                for row in self.recordings(dataset)
+            }
+        )
+
+    def folds(self, network):
+        """Names of the folds of a network: ``1..k`` or, left out one by one, ``<dataset>-<subject>``."""
+        if self.config["networks"][network]["folds"] == "leave-one-subject-out":
+            people = {f"{d}-{row['subject']}" for d in self.config["datasets"] for row in self.recordings(d)}
+            return sorted(people)
+        return [str(fold + 1) for fold in range(self.config["split"]["folds"])]
+
+    def seeds(self, network):
+        """Seeds with which a network is trained, the one that counts first."""
+        block = self.config["networks"][network]
+        return [block["seed"] + k for k in range(1 + block["further_seeds"])]
+
+    def summary(self):
+        """One line: how many recordings are ok and quarantined, and by which reasons."""
+        reasons, good = {}, 0
+        for dataset in self.config["datasets"]:
+            path = Path(f"results/index/{dataset}/recordings.tsv")
+            for row in rows(path) if path.is_file() else []:
+                code = row["reason"] if row["status"] != "ok" else self._left(dataset, row["rec"])
+                good += code is None
+                if code is not None:
+                    reasons[code] = reasons.get(code, 0) + 1
+        why = "".join(f", {count} {code}" for code, count in sorted(reasons.items()))
+        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}"
+
+    def _left(self, dataset, rec):
+        """Reason for which `clean` quarantined a recording, or None."""
+        path = Path(f"results/derivatives/{dataset}/{self.config['recipe']}/{rec}_desc-clean_account.json")
+        return account.read(path).get("reason") if path.is_file() else None
+
+
+def rows(path):
+    """Rows of a TSV file as dicts of text (cached by the file's time stamp and size); ``n/a`` becomes an empty text."""
+    stat = os.stat(path)
+    return _rows(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _rows(path, mtime_ns, size):
+    with open(path, encoding="utf-8", newline="") as file:
+        return [
+            {key: "" if value == "n/a" else value for key, value in row.items()}
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        ]
+
+
+def part_of(subject, parts):
+    """Part (0..parts-1) of a dataset in which `subject` is processed: a hash, so that it never changes."""
+    return int.from_bytes(hashlib.blake2b(str(subject).encode(), digest_size=8).digest(), "big") % parts
+
+
+def tree(root):
+    """Fingerprint of a dataset's folder: names and sizes of all files, and the content of tables and sidecars.
+
+    Touching, copying or re-cloning a dataset leaves it as it is; a new recording or an edited sidecar changes it.
+    """
+    total = hashlib.sha256()
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if name not in ("sourcedata", "derivatives") and name[0] != ".")
+        for name in sorted(files):
+            path = Path(folder, name)
+            total.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
+            if path.suffix in (".tsv", ".json"):
+                total.update(path.read_bytes())
+    return total.hexdigest()[:16]
