@@ -8,14 +8,7 @@ makes  results/studies/<study>/grid/<model>/  design.json  moments_<dataset>_<pa
 rule design:
     """One design for all recordings: levels, coding, rank, from the rows of all windows."""
     input:
-        stores=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}"
-            f"_desc-{config['models'][w.model]['selection']}_windows.zarr.zip"
-        ),
-        events=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}"
-            f"_desc-{config['models'][w.model]['selection']}_events.tsv"
-        ),
+        stores=lambda w: STUDY.stores([config["models"][w.model]["selection"]]),
         participants=ancient(
             expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
         ),

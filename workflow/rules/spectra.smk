@@ -9,11 +9,7 @@ rule spectra:
     """Power spectral density of every window of one dataset part."""
     input:
         ancient("results/derivatives/{dataset}/{recipe}/code/feature-{feature}.json"),
-        stores=lambda w: STUDY.files(
-            f"results/derivatives/{{dataset}}/{{recipe}}/{{rec}}_desc-{w.selection}_windows.zarr.zip",
-            w.dataset,
-            w.part,
-        ),
+        stores=lambda w: STUDY.stores([w.selection], w.part, w.dataset),
     output:
         "results/derivatives/{dataset}/{recipe}/features/{selection}_{feature}_{part}.zarr.zip",
     params:

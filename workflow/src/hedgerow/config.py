@@ -101,6 +101,18 @@ def _references(config):
             raise ConfigError(f"config: datasets.{name}: source 'path' needs the key path, the folder of the dataset")
 
 
+def check_frozen(config, schema, derivatives):
+    """Refuse a recipe, selection or feature whose results under `derivatives` were made with other parameters."""
+    recipe = config["recipe"]
+    blocks = {"recipe": (f"recipes.{recipe}", config["recipes"][recipe], "recipe")}
+    for kind in ("selection", "feature"):
+        for name, block in config[f"{kind}s"].items():
+            blocks[f"{kind}-{name}"] = (f"{kind}s.{name}", block, kind)
+    for dataset in config["datasets"]:
+        for file, (name, block, kind) in blocks.items():
+            frozen(derivatives / dataset / recipe / "code" / f"{file}.json", block, name, defaults(schema, kind))
+
+
 def frozen(path, block, name, defaults):
     """Refuse a block of parameters that differs from the one its results were made with.
 

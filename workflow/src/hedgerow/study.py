@@ -11,6 +11,9 @@ from pathlib import Path
 
 from . import account
 
+DERIVATIVES = "results/derivatives/{dataset}/{recipe}/{rec}"
+FEATURES = "results/derivatives/{dataset}/{recipe}/features"
+
 
 class Study:
     """Paths of a study's per-recording results.
@@ -54,17 +57,13 @@ class Study:
             if part is None or part_of(row["subject"], self.config["parts"]) == int(part)
         ]
 
-    def parts(self, pattern):
-        """`pattern` filled in for every dataset and part that has a recording."""
-        return sorted(
-            {
-                pattern.format(
-                    dataset=dataset, recipe=self.config["recipe"], part=part_of(row["subject"], self.config["parts"])
-                )
-                for dataset in self.config["datasets"]
-                for row in self.recordings(dataset)
-            }
-        )
+    def parts(self, pattern, datasets=None, part=None):
+        """`pattern` (with ``{dataset}``, ``{recipe}``, ``{part}``) for every dataset and part that has a recording."""
+        names = list(self.config["datasets"]) if datasets is None else [datasets]
+        found = {(d, part_of(row["subject"], self.config["parts"])) for d in names for row in self.recordings(d)}
+        recipe = self.config["recipe"]
+        chosen = sorted((d, p) for d, p in found if part is None or p == int(part))
+        return [pattern.format(dataset=d, recipe=recipe, part=p) for d, p in chosen]
 
     def folds(self, network):
         """Names of the folds of a network: ``1..k`` or, left out one by one, ``<dataset>-<subject>``."""
@@ -77,6 +76,71 @@ class Study:
         """Seeds with which a network is trained, the one that counts first."""
         block = self.config["networks"][network]
         return [block["seed"] + k for k in range(1 + block["further_seeds"])]
+
+    def stores(self, selections=None, part=None, datasets=None):
+        """Windows stores of the study: of all selections or of those named."""
+        names = self.config["selections"] if selections is None else selections
+        return [
+            path for name in names for path in self.files(f"{DERIVATIVES}_desc-{name}_windows.zarr.zip", datasets, part)
+        ]
+
+    def features(self, dataset=None):
+        """Feature stores of the study, or of one dataset."""
+        return [
+            path
+            for name, block in self.config["features"].items()
+            for path in self.parts(f"{FEATURES}/{block['selection']}_{name}_{{part}}.zarr.zip", dataset)
+        ]
+
+    def values(self, model, dataset=None, part=None):
+        """Stores that hold the dependent values of a model: windows, or one of their features."""
+        block = self.config["models"][model]
+        if not block["feature"]:
+            return self.stores([block["selection"]], part, dataset)
+        return self.parts(f"{FEATURES}/{block['selection']}_{block['feature']}_{{part}}.zarr.zip", dataset, part)
+
+    def network_stores(self, network):
+        """Windows stores on which a network is trained and judged."""
+        return self.stores([self.config["networks"][network]["selection"]])
+
+    def trained(self, network, ending):
+        """What `train` leaves for every seed and fold of a network: files that end in `ending`."""
+        folder = f"results/studies/{self.config['study']}/networks/{network}"
+        pairs = [(seed, fold) for seed in self.seeds(network) for fold in self.folds(network)]
+        return [f"{folder}/seed-{seed}_fold-{fold}{ending}" for seed, fold in pairs]
+
+    def publishable(self, dataset):
+        """Per-recording files that a published derivative holds."""
+        endings = ["clean_eeg.vhdr", "clean_eeg.eeg", "clean_eeg.vmrk", "clean_eeg.json", "clean_channels.tsv"]
+        endings += ["clean_account.json"]
+        for name in self.config["selections"]:
+            endings += [f"{name}_events.tsv", f"{name}_events.json", f"{name}_windows.zarr.zip"]
+        return [path for ending in endings for path in self.files(f"{DERIVATIVES}_desc-{ending}", dataset)]
+
+    def subjects(self):
+        """Number of subjects of the study."""
+        return len({(d, row["subject"]) for d in self.config["datasets"] for row in self.recordings(d)})
+
+    def root(self, dataset):
+        """Folder of a dataset's raw files."""
+        block = self.config["datasets"][dataset]
+        return f"results/raw/{dataset}" if block["source"] == "simulate" else block["path"]
+
+    def tree(self, dataset):
+        """Fingerprint of a dataset that stays where it is; None for one that the workflow itself writes."""
+        block = self.config["datasets"][dataset]
+        if block["source"] == "simulate":
+            return None
+        if not os.path.isdir(block["path"]):
+            raise ValueError(f"config: datasets.{dataset}.path: there is no folder {block['path']!r}")
+        return tree(block["path"])
+
+    def block(self, recipe, name):
+        """Parameters by the name under which they are frozen: ``recipe``, ``selection-<name>``, ``feature-<name>``."""
+        if name == "recipe":
+            return self.config["recipes"][recipe]
+        kind, name = name.split("-", 1)
+        return self.config[f"{kind}s"][name]
 
     def summary(self):
         """One line: how many recordings are ok and quarantined, and by which reasons."""

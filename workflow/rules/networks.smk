@@ -1,0 +1,108 @@
+"""From windows to networks that are judged on people they never saw.
+
+needs  windows stores, participants
+makes  results/studies/<study>/split.tsv
+       results/studies/<study>/networks/<network>/  seed-<seed>_fold-<fold>.*  predictions.tsv  metrics.json
+"""
+
+
+rule split:
+    """Deal the people of the study to folds by a keyed hash."""
+    input:
+        recordings=ancient(
+            expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"])
+        ),
+        participants=ancient(
+            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+        ),
+        waits=lambda w: [STUDY.index(dataset) for dataset in config["datasets"]],
+    output:
+        "results/studies/<study>/split.tsv",
+    params:
+        split=config["split"],
+        subjects=lambda w: STUDY.subjects(),
+        code=digest("split"),
+    log:
+        "results/logs/split/<study>.log",
+    benchmark:
+        "results/benchmarks/split/<study>.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    message:
+        "deal {params.subjects} people to {params.split[folds]} folds"
+    script:
+        "../scripts/split.py"
+
+
+rule train:
+    """Train one network on all folds but one; killed, it resumes where it was."""
+    input:
+        split="results/studies/<study>/split.tsv",
+        participants=ancient(
+            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+        ),
+        stores=lambda w: STUDY.network_stores(w.network),
+    output:
+        weights="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}.safetensors",
+        curve="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}_curve.tsv",
+        account="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}_account.json",
+    params:
+        network=lambda w: config["networks"][w.network],
+        threads=config["threads"],
+        checkpoint="results/studies/<study>/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt",
+        code=digest("train"),
+    log:
+        "results/logs/train/<study>/{network}_seed-{seed}_fold-{fold}.log",
+    benchmark:
+        "results/benchmarks/train/<study>/{network}_seed-{seed}_fold-{fold}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: config["threads"]
+    retries: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
+    message:
+        "train '{wildcards.network}', seed {wildcards.seed}, fold {wildcards.fold} left out"
+    script:
+        "../scripts/train.py"
+
+
+rule evaluate:
+    """Open the test sets once: predictions of every fold and seed, metrics with intervals over subjects."""
+    input:
+        split="results/studies/<study>/split.tsv",
+        participants=ancient(
+            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+        ),
+        stores=lambda w: STUDY.network_stores(w.network),
+        weights=lambda w: STUDY.trained(w.network, ".safetensors"),
+        curves=lambda w: STUDY.trained(w.network, "_curve.tsv"),
+        accounts=lambda w: STUDY.trained(w.network, "_account.json"),
+    output:
+        predictions="results/studies/<study>/networks/{network}/predictions.tsv",
+        metrics="results/studies/<study>/networks/{network}/metrics.json",
+    params:
+        network=lambda w: config["networks"][w.network],
+        threads=config["threads"],
+        code=digest("evaluate"),
+    log:
+        "results/logs/evaluate/<study>/{network}.log",
+    benchmark:
+        "results/benchmarks/evaluate/<study>/{network}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=1,
+    message:
+        "evaluate '{wildcards.network}'"
+    script:
+        "../scripts/evaluate.py"

@@ -1,0 +1,62 @@
+"""From results to a complete BIDS derivative.
+
+needs  clean signals, selections, features, split
+makes  results/studies/<study>/config.yaml  published/<dataset>/  published/<dataset>_validation.json
+"""
+
+
+rule config:
+    """The merged config of the run, defaults included."""
+    output:
+        "results/studies/<study>/config.yaml",
+    params:
+        config=config,
+        code=digest("config"),
+    log:
+        "results/logs/config/<study>.log",
+    benchmark:
+        "results/benchmarks/config/<study>.tsv"
+    conda:
+        "../../envs/publish.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    message:
+        "write the merged config"
+    script:
+        "../scripts/config.py"
+
+
+rule publish:
+    """Gather one dataset's derivative and hold it against the official validator."""
+    input:
+        config="results/studies/<study>/config.yaml",
+        split="results/studies/<study>/split.tsv",
+        recordings="results/index/{dataset}/recordings.tsv",
+        participants="results/index/{dataset}/participants.tsv",
+        files=lambda w: STUDY.publishable(w.dataset),
+        features=lambda w: STUDY.features(w.dataset),
+    output:
+        tree=directory("results/studies/<study>/published/{dataset}"),
+        validation="results/studies/<study>/published/{dataset}_validation.json",
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        dataset=lambda w: config["datasets"][w.dataset],
+        recipe=config["recipe"],
+        selections=list(config["selections"]),
+        code=digest("publish"),
+    log:
+        "results/logs/publish/<study>/{dataset}.log",
+    benchmark:
+        "results/benchmarks/publish/<study>/{dataset}.tsv"
+    conda:
+        "../../envs/publish.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    message:
+        "publish the derivative of {wildcards.dataset}"
+    script:
+        "../scripts/publish.py"
