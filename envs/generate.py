@@ -47,6 +47,14 @@ def closure(names):
     return found
 
 
+def installed():
+    """Whether the closure can be computed here: the packages of the lock are what is installed."""
+    try:
+        return metadata.version("snakemake") == pins()["snakemake"][1]
+    except metadata.PackageNotFoundError:
+        return False
+
+
 def environment(family):
     """Text of envs/<family>.yaml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

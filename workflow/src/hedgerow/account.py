@@ -61,6 +61,12 @@ def quarantined(stage, fault):
     return {"status": "quarantined", "stage": stage, "reason": fault.code, "message": fault.message}
 
 
+def demand(account):
+    """Raise the `Fault` of a quarantined `account`, so that what follows is quarantined for the same reason."""
+    if account["status"] != "ok":
+        raise Fault(account["reason"], account["message"])
+
+
 def read(path):
     """Read one account (JSON) from `path`."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

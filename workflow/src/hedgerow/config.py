@@ -53,6 +53,8 @@ def _help(error):
 def _fill(value, schema, root, where):
     """Copy of `value` with the defaults of `schema`; refuses unknown keys with their nearest neighbour."""
     schema = _resolve(schema, root)
+    if value is None and schema.get("type") == "object":
+        value = {}
     if not isinstance(value, dict):
         return value
     properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
@@ -71,7 +73,7 @@ def _fill(value, schema, root, where):
         elif "default" in _resolve(part, root):
             done[key] = _fill(json.loads(json.dumps(_resolve(part, root)["default"])), part, root, below)
     for key in unknown:
-        done[key] = _fill(value[key] or {}, extra, root, f"{where}.{key}") if isinstance(extra, dict) else value[key]
+        done[key] = _fill(value[key], extra, root, f"{where}.{key}")
     return done
 
 

@@ -1,0 +1,114 @@
+"""The config: defaults, nearest neighbours, references, frozen blocks; docs and environments fresh."""
+
+import importlib.util
+import json
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+from hedgerow import config
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+
+
+def small(**more):
+    return {"study": "s", "datasets": {"d": {"source": "simulate"}}, **more}
+
+
+def test_defaults_are_filled_in_at_every_depth():
+    done = config.complete(small(recipes={"standard": {"asr_cutoff": 5}}), SCHEMA)
+    assert done["recipes"]["standard"]["asr_cutoff"] == 5
+    assert done["recipes"]["standard"]["highpass"] == [0.25, 0.75]
+    assert done["split"]["folds"] == 4
+    assert done["datasets"]["d"]["subjects"] == 24
+
+
+def test_completing_leaves_the_given_config_and_the_schema_alone():
+    given, before = small(), json.dumps(SCHEMA)
+    config.complete(given, SCHEMA)["recipes"]["standard"]["highpass"].append(1)
+    assert given == small()
+    assert json.dumps(SCHEMA) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (small(recipez={}), ["'recipez'", "top level", "'recipes'"]),
+        (small(recipes={"standard": {"asr_cuttoff": 5}}), ["'asr_cuttoff'", "recipes.standard", "'asr_cutoff'"]),
+        (small(recipes={"standard": {"asr_cutoff": -1}}), ["recipes.standard.asr_cutoff", "-1"]),
+        (small(recipe="standart"), ["'standart'", "'standard'"]),
+        (small(features={"psd": {"selection": "eyes"}}), ["features.psd.selection", "'eyes'", "empty"]),
+        ({"study": "s", "datasets": {"d": {"source": "path"}}}, ["datasets.d", "path"]),
+        ({"datasets": {"d": {"source": "simulate"}}}, ["study"]),
+        (small(selections={"clean": {"classes": {"a": "Event"}}}), ["clean"]),
+    ],
+)
+def test_a_fault_is_one_sentence_that_names_the_key(given, words):
+    with pytest.raises(config.ConfigError) as caught:
+        config.complete(given, SCHEMA)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_empty_section_is_empty_and_an_empty_block_is_all_defaults():
+    done = config.complete(small(networks=None, recipes={"standard": None}), SCHEMA)
+    assert done["networks"] == {}
+    assert done["recipes"]["standard"] == config.defaults(SCHEMA, "recipe")
+
+
+def test_the_demo_is_valid():
+    assert config.complete(DEMO, SCHEMA)["study"] == "demo"
+
+
+def test_every_key_is_described():
+    def walk(part, where):
+        for key, each in part.get("properties", {}).items():
+            if "$ref" not in each:
+                assert each.get("description"), f"{where}.{key} has no description"
+            assert "$ref" in each or "type" in each or "enum" in each, f"{where}.{key} has no type"
+            assert "default" in each or key in part.get("required", ()), f"{where}.{key} has no default"
+
+    walk(SCHEMA, "top")
+    for name, part in SCHEMA["$defs"].items():
+        assert part["additionalProperties"] is False
+        walk(part, name)
+
+
+def test_other_parameters_under_the_same_name_are_refused(tmp_path):
+    block = config.defaults(SCHEMA, "recipe")
+    path = tmp_path / "demo/standard/code/recipe.json"
+    config.frozen(path, block, "recipes.standard", block)
+    path.parent.mkdir(parents=True)
+    younger = {key: value for key, value in block.items() if key != "interpolate"}
+    path.write_text(json.dumps(younger))
+    config.frozen(path, block, "recipes.standard", block)
+    with pytest.raises(config.ConfigError, match=r"recipes\.standard\.asr_cutoff is 7, .* made with 20\.0"):
+        config.frozen(path, {**block, "asr_cutoff": 7}, "recipes.standard", block)
+
+
+def _module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_keys_is_fresh():
+    fresh = _module(ROOT / "config/generate.py").readme()
+    assert (ROOT / "config/README.md").read_text(encoding="utf-8") == fresh, "run `make docs`"
+
+
+def test_the_environments_are_fresh_and_pinned():
+    generate = _module(ROOT / "envs/generate.py")
+    pins = generate.pins()
+    for family in generate.FAMILIES:
+        text = (ROOT / f"envs/{family}.yaml").read_text(encoding="utf-8")
+        found = re.findall(r"- ([A-Za-z0-9._-]+)==(\S+)", text)
+        assert len(found) > 5
+        for name, version in found:
+            assert pins[generate.normal(name)][1] == version
+        if generate.installed():
+            assert text == generate.environment(family), "run `make docs`"

@@ -1,0 +1,85 @@
+"""What the rules know of a study: files by recording and part, folds, fingerprints."""
+
+import shutil
+
+import pytest
+from hedgerow import study
+
+HEADER = "rec\tstatus\treason\tsubject\n"
+
+
+@pytest.fixture
+def demo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for dataset, subjects in (("a", ["01", "02", "03"]), ("b", ["01"])):
+        folder = tmp_path / f"results/index/{dataset}"
+        folder.mkdir(parents=True)
+        lines = [f"sub-{s}/eeg/sub-{s}_task-x\tok\tn/a\t{s}\n" for s in subjects]
+        lines.append("sub-99/eeg/sub-99_task-x\tquarantined\tno-events\t99\n")
+        (folder / "recordings.tsv").write_text(HEADER + "".join(lines))
+    config = {
+        "study": "s",
+        "datasets": {"a": {"source": "path", "path": "/x"}, "b": {"source": "simulate"}},
+        "recipe": "standard",
+        "selections": {"eyes": {}, "tones": {}},
+        "features": {"psd": {"selection": "eyes"}},
+        "models": {"m": {"selection": "tones", "feature": None}, "f": {"selection": "eyes", "feature": "psd"}},
+        "networks": {"n": {"selection": "eyes", "folds": "split", "seed": 7, "further_seeds": 2}},
+        "split": {"folds": 2},
+        "parts": 2,
+    }
+    config["networks"]["loso"] = {**config["networks"]["n"], "folds": "leave-one-subject-out"}
+    return study.Study(config, lambda dataset: f"results/index/{dataset}/recordings.tsv")
+
+
+def test_quarantined_recordings_have_no_files(demo):
+    files = demo.stores(["eyes"])
+    assert len(files) == 4
+    assert files[0] == "results/derivatives/a/standard/sub-01/eeg/sub-01_task-x_desc-eyes_windows.zarr.zip"
+    assert not any("99" in path for path in files)
+
+
+def test_parts_hold_every_recording_once(demo):
+    whole = demo.stores(["eyes"], datasets="a")
+    parts = [demo.stores(["eyes"], part, "a") for part in range(2)]
+    assert sorted([*parts[0], *parts[1]]) == sorted(whole)
+    assert all(study.part_of(s, 2) == study.part_of(s, 2) for s in ("01", "02"))
+
+
+def test_values_of_a_model_are_windows_or_features(demo):
+    assert all("desc-tones_windows" in path for path in demo.values("m"))
+    assert all("/features/eyes_psd_" in path for path in demo.values("f"))
+    assert len(demo.values("f")) == len(demo.features())
+
+
+def test_folds_and_seeds(demo):
+    assert demo.folds("n") == ["1", "2"]
+    assert demo.folds("loso") == ["a-01", "a-02", "a-03", "b-01"]
+    assert demo.seeds("n") == [7, 8, 9]
+    assert len(demo.trained("n", ".safetensors")) == 6
+
+
+def test_a_recording_that_is_not_listed_is_named(demo):
+    with pytest.raises(ValueError, match="lists no recording 'sub-7'"):
+        demo.row("a", "sub-7", "subject")
+    with pytest.raises(ValueError, match=r"recordings\.tsv is missing: run `snakemake"):
+        demo.row("c", "sub-7", "subject")
+
+
+def test_the_summary_counts_reasons(demo):
+    assert demo.summary() == "recordings: 4 ok, 2 quarantined, 2 no-events"
+
+
+def test_the_fingerprint_follows_names_and_sidecars_not_time_stamps(tmp_path):
+    root = tmp_path / "d"
+    (root / "sub-01/eeg").mkdir(parents=True)
+    (root / "sub-01/eeg/sub-01_eeg.edf").write_bytes(b"12345678")
+    (root / "sub-01/eeg/sub-01_eeg.json").write_text("{}")
+    first = study.tree(root)
+    shutil.copytree(root, tmp_path / "clone")
+    assert study.tree(tmp_path / "clone") == first
+    (root / "sourcedata").mkdir()
+    (root / "sourcedata/x.json").write_text("{}")
+    assert study.tree(root) == first
+    (root / "sub-01/eeg/sub-01_eeg.json").write_text("[]")
+    assert study.tree(root) != first

@@ -1,0 +1,15 @@
+"""List the recordings of a dataset and the files that describe each."""
+
+from pathlib import Path
+
+from hedgerow import bids, log, table
+
+log.start(snakemake)
+digests = Path(snakemake.output.digests)
+cache = table.read(digests) if digests.is_file() else None
+recordings, participants, cache = bids.index(snakemake.params.root, cache=cache)
+for row in recordings[recordings["status"] != "ok"].to_dict("records"):
+    log.say(f"{row['rec']} quarantined ({row['reason']}): {row['message']}")
+table.write(snakemake.output.recordings, recordings)
+table.write(snakemake.output.participants, participants)
+table.write(digests, cache)
