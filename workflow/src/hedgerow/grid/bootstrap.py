@@ -5,6 +5,9 @@ of the number of windows. `trials` resamples windows within one subject, for stu
 intervals; the counts of a replicate come from a generator keyed by seed, replicate and attempt, so that neither the
 order nor the chunking of the work changes them.
 
+Few clusters make percentile intervals too short: with 24 subjects, 95 % intervals held the true value in 92.6 % (Monte
+Carlo standard error 0.2 %) of simulated studies, see ``tests/benchmarks/bench_grid.py``.
+
 A resample whose design is singular (it lost a level) is drawn again from the next attempt's generator; the account
 counts these draws.
 
@@ -219,7 +222,7 @@ def _summary(tile, cells, width, level, xp):
     found = {"se": [], "ci_low": [], "ci_high": []}
     for start in range(0, cells, width):
         values = xp.permute_dims(tile(start, min(cells, start + width)), (1, 2, 0))  # (k, cells, B)
-        values = xp.sort(values, axis=-1)
+        values = xp.sort(values, axis=-1, stable=False)  # a stable sort, the standard's default, takes 9 times as long
         found["se"].append(xp.std(values, axis=-1, correction=1))
         found["ci_low"].append(_quantile(values, (1 - level) / 2))
         found["ci_high"].append(_quantile(values, (1 + level) / 2))

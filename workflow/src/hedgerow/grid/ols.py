@@ -54,7 +54,7 @@ def moments(X, Y, groups, *, basis=None):
     basis = _device(np.eye(X.shape[1]) if basis is None else basis, Y)
     X = rebased(X, basis, Y)
     sums = {name: [] for name in ("Xsum", "XtX", "XtY", "YtY", "Ysum")}
-    for place, label in enumerate(labels):
+    for place, label in enumerate(labels.tolist()):
         rows = _array.like(np.flatnonzero(places == place), Y)
         x, y = xp.take(X, rows, axis=0), xp.astype(xp.take(Y, rows, axis=0), xp.float64)
         squares = xp.sum(y * y, axis=0)
