@@ -141,7 +141,7 @@ def test_null_twin_has_no_effect_and_the_same_artefacts():
 
 
 def cohen_d(people):
-    """Cohen's d of log alpha power with closed eyes, women against men."""
+    """Cohen's d of log alpha power with closed eyes, women against men, worked out apart from the module."""
     power = np.array([who["alpha_log10_power"]["closed"] for who in people])
     women = np.array([who["sex"] == "F" for who in people])
     assert women.sum() * 2 == len(people)
@@ -150,7 +150,10 @@ def cohen_d(people):
 
 
 def test_sex_effect_has_the_planted_size():
-    assert cohen_d([simulate.person(subject) for subject in range(1, 401)]) == pytest.approx(3, abs=0.45)
+    people = [simulate.person(subject) for subject in range(1, 401)]
+    assert cohen_d(people) == pytest.approx(3, abs=0.45)  # three standard errors
+    assert simulate.sex_difference(people) == pytest.approx(cohen_d(people))
+    assert simulate.sex_difference(people[:2]) is None
 
 
 def test_alpha_in_the_signal_is_that_of_the_subject():

@@ -48,12 +48,12 @@ NESTED = (
 RESPONSE = {
     "Intercept": {"channel": "Cz", "latency": 0.12, "width": 0.03, "amplitude": -6.0},
     "kind[T.tone]": {"channel": "C3", "latency": 0.2, "width": 0.04, "amplitude": 5.0},
-    "intensity": {"channel": "Pz", "latency": 0.35, "width": 0.05, "amplitude": 0.6},
+    "intensity": {"channel": "Pz", "latency": 0.36, "width": 0.05, "amplitude": 0.6},
 }
 RESPONSE_REACH = 0.045  # m, standard deviation of the bumps over the scalp
 GAIN_SD = 0.2  # between subjects, of the factor on each term
 
-ALPHA = {"log10_power": 2.0, "sd": 0.2, "sex_d": 3.0, "eyes_log10": 1.0}  # log10 of µV² at Oz, eyes closed
+ALPHA = {"log10_power": 1.8, "sd": 0.2, "sex_d": 3.0, "eyes_log10": 1.0}  # log10 of µV² at Oz, eyes closed
 BURST_SITES = ("F7", "F8", "T7", "T8", "P7", "P8")
 CYCLE = 50.0  # s, about one block with eyes open and one with eyes closed
 TASK = "sounds"
@@ -115,6 +115,15 @@ def person(subject, *, seed=1, effect=1.0):
         "alpha_log10_power": {"closed": float(closed), "open": float(opened)},
         "background_uv": float(7 * np.exp(0.1 * rng.standard_normal())),
     }
+
+
+def sex_difference(people):
+    """Cohen's d of log alpha power (eyes closed), F against M, in this sample; None below two of either sex."""
+    power = {sex: [p["alpha_log10_power"]["closed"] for p in people if p["sex"] == sex] for sex in "FM"}
+    if min(map(len, power.values())) < 2:
+        return None
+    spread = np.sqrt((np.var(power["F"], ddof=1) + np.var(power["M"], ddof=1)) / 2)
+    return float((np.mean(power["F"]) - np.mean(power["M"])) / spread)
 
 
 def blocks(seconds):
@@ -234,8 +243,8 @@ def responses(table, names, samples, sfreq, *, gains, effect=1.0):
 def artefacts(subject, names, samples, sfreq, *, seed):
     """Blinks and muscle bursts: their signal (EEG channels and EOG, samples) in µV, and where they are.
 
-    Bad channels are drawn here as well (never a channel where a response peaks, never a mastoid). Blinks come every 2.5
-    to 5.5 s while the eyes are open. Each burst is one source of 20-70 Hz noise, 60 µV rms at one of two lateral sites
+    Bad channels are drawn here as well (never a channel where a response peaks, never a mastoid). Blinks come every 3.5
+    to 7.5 s while the eyes are open. Each burst is one source of 20-70 Hz noise, 75 µV rms at one of two lateral sites
     of the recording, 0.5 to 1 s long; about one burst in 8 s of open eyes, none while they are closed.
 
     Returns
@@ -260,7 +269,7 @@ def artefacts(subject, names, samples, sfreq, *, seed):
                 eyes * 100 * np.exp(0.2 * rng.standard_normal()), np.exp(-(((times - time) / 0.06) ** 2) / 2)
             )
             blinks.append(round(time, 3))
-            time += rng.uniform(2.5, 5.5)
+            time += rng.uniform(3.5, 7.5)
     lateral = [name for name in BURST_SITES if name in names and name not in (flat, noisy)] or list(MASTOIDS)
     sites = rng.choice(lateral, 2, replace=False)
     bursts = []
@@ -277,8 +286,8 @@ def _burst(rng, signal, names, sfreq, onset, length, site, bad):
     first, count = round(onset * sfreq), round(length * sfreq)
     noise = _noise(rng, 1, count, sfreq, lambda f: ((f >= 20) & (f <= 70)).astype(float))[0]
     ramp = np.minimum(1, (np.minimum(np.arange(count), np.arange(count)[::-1]) + 1) / (0.05 * sfreq))
-    where = topography(names, site)
-    signal[:-1, first : first + count] += 60 * np.exp(0.15 * rng.standard_normal()) * np.outer(where, noise * ramp)
+    where = topography(names, site, 0.055)
+    signal[:-1, first : first + count] += 75 * np.exp(0.15 * rng.standard_normal()) * np.outer(where, noise * ramp)
     strong = [name for name, weight in zip(names, where) if weight >= 0.5 and name not in bad]
     return {"start": first / sfreq, "end": (first + count) / sfreq, "site": site, "channels": strong}
 
@@ -388,7 +397,7 @@ def write(root, *, seed=1, subjects=24, channels=24, sfreq=250.0, seconds=100.0,
     -------
     truth : dict
         As written to ``sourcedata/truth.json``: see `truth`; ``subjects["sub-01"]``: see `person`;
-        ``recordings["sub-01/eeg/sub-01_task-sounds"]``: see `recording`.
+        ``recordings["sub-01/eeg/sub-01_task-sounds"]``: see `recording`; ``sex["d_sample"]``: see `sex_difference`.
     """
     if subjects < 1:
         raise ValueError(f"simulate: subjects is {subjects}, but a dataset needs at least 1.")
@@ -401,6 +410,7 @@ def write(root, *, seed=1, subjects=24, channels=24, sfreq=250.0, seconds=100.0,
         signal, table, what, planted = recording(subject, **sizes)
         _write_recording(root / stem, signal, table, what, sfreq)
         known["subjects"][label], known["recordings"][stem] = planted["subject"], planted["recording"]
+    known["sex"]["d_sample"] = sex_difference(known["subjects"].values())
     people = [(label, who["age"], who["sex"]) for label, who in known["subjects"].items()]
     _write_table(root / "participants.tsv", pd.DataFrame(people, columns=["participant_id", "age", "sex"]))
     (root / "README.md").write_text(README.format(seed=seed, effect=effect), encoding="utf-8")
