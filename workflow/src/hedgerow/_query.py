@@ -3,7 +3,8 @@
 hedtools' `QueryHandler` (https://www.hedtags.org, "HED search") does the matching: a tag also finds its descendants
 (``Event`` finds ``Sensory-event``), ``"Event"`` only itself, ``&&`` or ``,`` is *and*, ``||`` is *or*, ``[A && B]`` one
 group at any depth, ``{A && B}`` the same level of one group, ``{A: B}`` nothing but A and perhaps B, ``@A`` *no A
-anywhere in the annotation*, ``Def/Name*`` a beginning, ``?``, ``??``, ``???`` any child, tag, group. Added here:
+anywhere in the annotation*, ``Def/Name*`` a beginning, ``?``, ``??``, ``???`` any child, tag, group. What ``&&`` joins
+must lie in different parts of one group: both hands are ``[Hand && To-left-of] && [Hand && To-right-of]``. Added here:
 
 - A tag that the schema does not know, a character that means nothing, a ``~`` outside braces (hedtools matches it
   group by group, so it is true for almost every annotation) are errors instead of an answer.

@@ -152,9 +152,7 @@ class Timeline:
             for anchor in part.stops:
                 if anchor not in opened:
                     place = self._place(self.rows[entry])
-                    raise Fault(
-                        "bad-hed", f"{place}: an Offset of Def/{anchor}, which no Onset has started: add it"
-                    )
+                    raise Fault("bad-hed", f"{place}: an Offset of Def/{anchor}, which no Onset has started: add it")
                 opened.pop(anchor).end = now
             for anchor, content in part.starts:
                 if anchor in opened:

@@ -1,0 +1,351 @@
+"""Labelled windows: HED queries to times, one montage and rate for the study, cut and baseline.
+
+Times are in s from the first sample of the recording. A window holds its first sample and not its end: 2 s at 128 Hz
+are 256 samples. The sample of a time is the nearest one, halves upwards.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import scipy.signal
+
+from hedgerow import hed
+from hedgerow.account import Fault
+
+
+def select(
+    events,
+    sidecar,
+    duration,
+    *,
+    hed_version,
+    classes,
+    kind="events",
+    tmin=0.0,
+    tmax=None,
+    length=None,
+    step=None,
+    during=None,
+    not_during=None,
+):
+    """Times of the windows that a selection gives in one recording, before a sample of signal is read.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Rows of ``events.tsv`` with ``onset`` in s.
+    sidecar : dict
+        Content of ``events.json``, inheritance resolved.
+    duration : float
+        Length of the recording in s.
+    hed_version : str or list of str
+        As in ``dataset_description.json``.
+    classes : dict of str to str
+        HED query of each label.
+    kind : {"events", "intervals"}
+        A window around each event that matches, or windows along each interval that matches (``Onset`` to ``Offset``,
+        or a ``Duration`` tag; an ``Onset`` that is never closed lasts to the end of the recording).
+    tmin : float
+        Start of the span in s after the event, or after the start of the interval; negative for before.
+    tmax : float or None
+        End of the span in s after the event (must be given), or after the end of the interval (``None``: 0; negative
+        trims).
+    length : float or None
+        Length of the windows in s with which the span is tiled; ``None`` for one window, the whole span, around each
+        event. Intervals need it.
+    step : float or None
+        From one tile to the next in s; ``None``: `length`, no overlap.
+    during, not_during : str or None
+        HED query for what must, or must not, be ongoing at the event or the start of the interval.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        ``onset`` (start of the window, s), ``event`` (0-based row of `events`), ``label``, ``zero`` (time zero of the
+        window, s: the event, or the start of the window where a span is tiled), ``hed`` (annotation of the row).
+    account : dict
+        That of `hedgerow.hed.select`, and ``kind``, ``windows`` per label, ``outside`` and ``short`` (event rows whose
+        window left the recording, or whose span is shorter than `length`).
+
+    Raises
+    ------
+    ValueError
+        A selection that makes no sense.
+    hedgerow.account.Fault
+        ``no-events``, ``bad-events``, ``bad-hed``, ``no-match`` or ``too-short``.
+    """
+    length = _span_length(kind, tmin, tmax, length, step)
+    queries = {"hed_version": hed_version, "during": during, "not_during": not_during}
+    if kind == "events":
+        found, account = hed.select(events, sidecar, classes, **queries)
+        starts = found["onset"].to_numpy() + tmin
+        ends = found["onset"].to_numpy() + tmax
+    else:
+        found, account = hed.intervals(events, sidecar, classes, **queries)
+        starts = found["start"].to_numpy() + tmin
+        ends = found["end"].fillna(duration).to_numpy() + (tmax or 0.0)
+    if not len(found):
+        raise Fault("no-match", _unmatched(account))
+    if duration + 1e-6 < length:
+        raise Fault("too-short", f"the recording lasts {duration:g} s, a window {length:g} s: shorten length")
+    tiled = kind == "intervals" or length < tmax - tmin - 1e-9
+    counts = _tiles(ends - starts, length, step or length) if tiled else np.ones(len(found), dtype=int)
+    table = found.loc[found.index.repeat(counts), ["row", "label", "hed"]].rename(columns={"row": "event"})
+    number = np.concatenate([np.arange(count) for count in counts])
+    table["onset"] = np.repeat(starts, counts) + number * (step or length)
+    table["zero"] = table["onset"] if tiled else np.repeat(starts, counts) - tmin
+    inside = (table["onset"] > -1e-6) & (table["onset"] + length < duration + 1e-6)
+    account |= {
+        "kind": kind,
+        "short": found["row"][counts == 0].tolist(),
+        "outside": table["event"][~inside].tolist(),
+    }
+    table = table[inside].reset_index(drop=True)[["onset", "event", "label", "zero", "hed"]]
+    return table, account | {"windows": _per_label(table, classes)}
+
+
+def harmonise(x, rate, names, *, sfreq=None, montage=None):
+    """Channels and rate of the study.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (channels, samples)
+        Signal in µV.
+    rate : float
+        Sampling rate of `x` in Hz.
+    names : list of str
+        Channels of `x`.
+    sfreq : float or None
+        Rate to go to in Hz; ``None`` keeps `rate`.
+    montage : list of str or None
+        Channels in the order of the study; upper and lower case are the same (``Fc5`` is found by ``FC5``). ``None``
+        keeps all channels.
+
+    Returns
+    -------
+    x : numpy.ndarray, shape (channels, samples)
+        Polyphase resampling without delay. The filter is flat to 0.84 of the lower Nyquist frequency and down by 80 dB
+        at it, so nothing is folded back.
+    names : list of str
+        As the montage spells them.
+    rate : float
+        Rate of the new signal in Hz: `sfreq`, or the nearest rate to it that is a ratio of whole numbers below 10,000
+        times the old one.
+
+    Raises
+    ------
+    hedgerow.account.Fault
+        ``missing-channel``, ``bad-channels-table`` or ``rate-too-low``.
+    """
+    if montage is not None:
+        x, names = x[_picks(names, montage)], list(montage)
+    ratio = Fraction(1 if sfreq is None else sfreq / rate).limit_denominator(10_000)
+    if ratio == 1:
+        return x, list(names), float(rate)
+    if ratio > 1:
+        raise Fault("rate-too-low", f"the recording has {rate:g} Hz, the study {sfreq:g} Hz: lower sfreq")
+    kaiser = ("kaiser", scipy.signal.kaiser_beta(80))
+    taps = scipy.signal.firwin(64 * ratio.denominator + 1, 0.92 / ratio.denominator, window=kaiser)
+    # a line through the first and the last sample is taken off first: without it the ends would ring
+    y = scipy.signal.resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, window=taps, padtype="line")
+    return y, list(names), float(rate * ratio)
+
+
+def cut(x, sfreq, onsets, n_samples):
+    """Windows of a signal.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (channels, samples)
+    sfreq : float
+        Sampling rate in Hz.
+    onsets : array_like, shape (windows,)
+        Start of each window in s; its first sample is the nearest one, halves upwards.
+    n_samples : int
+
+    Returns
+    -------
+    numpy.ndarray, shape (windows, channels, n_samples)
+        A copy, of the kind and unit of `x`.
+
+    Raises
+    ------
+    ValueError
+        A window leaves the signal.
+    """
+    first = _samples(onsets, sfreq)
+    if first.size and (first.min() < 0 or first.max() + n_samples > x.shape[-1]):
+        raise ValueError(f"onsets: a window of {n_samples} samples leaves the signal of {x.shape[-1]}: drop it first")
+    out = np.empty((first.size, x.shape[0], n_samples), dtype=x.dtype)
+    for window, start in zip(out, first):
+        window[:] = x[:, start : start + n_samples]
+    return out
+
+
+def subtract_baseline(signal, sfreq, tmin, baseline):
+    """Windows less the mean of each channel over `baseline`.
+
+    Parameters
+    ----------
+    signal : numpy.ndarray, shape (windows, channels, samples)
+    sfreq : float
+        Sampling rate in Hz.
+    tmin : float
+        Time of the first sample in s.
+    baseline : (float, float)
+        Start and end in s on the time axis of the window; the end is not part of it.
+
+    Returns
+    -------
+    numpy.ndarray, shape (windows, channels, samples)
+
+    Raises
+    ------
+    ValueError
+        The baseline is no part of the window.
+    """
+    a, b = (int(i) for i in _samples(np.asarray(baseline, dtype=float) - tmin, sfreq))
+    if not 0 <= a < b <= signal.shape[-1]:
+        end = tmin + signal.shape[-1] / sfreq
+        raise ValueError(f"baseline: {list(baseline)} s is not within the window, {tmin:g} to {end:g} s: move it")
+    return signal - signal[..., a:b].mean(axis=-1, keepdims=True)
+
+
+def windows(
+    x,
+    rate,
+    names,
+    events,
+    sidecar,
+    *,
+    hed_version,
+    classes,
+    kind="events",
+    tmin=0.0,
+    tmax=None,
+    length=None,
+    step=None,
+    during=None,
+    not_during=None,
+    baseline=None,
+    sfreq=None,
+    channels=None,
+):
+    """Labelled windows of one recording.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (channels, samples)
+        Clean signal in µV.
+    rate : float
+        Its sampling rate in Hz.
+    names : list of str
+        Its channels.
+    events, sidecar, hed_version, classes, kind, tmin, tmax, length, step, during, not_during
+        As in `select`.
+    baseline : (float, float) or None
+        Subtracted from each window, see `subtract_baseline`; time zero is the event, or the start of a tile.
+    sfreq : float or None
+        Sampling rate of the study in Hz; ``None`` keeps that of the recording.
+    channels : list of str or None
+        Montage of the study; ``None`` keeps all channels.
+
+    Returns
+    -------
+    signal : numpy.ndarray, shape (windows, channels, samples)
+        In µV, float64.
+    table : pandas.DataFrame
+        As that of `select`, a row per window.
+    events : pandas.DataFrame
+        All rows as they came, with a column ``window_class``: the label of the windows that the row gave, else NaN.
+    info : dict
+        ``sfreq`` (Hz), ``names``, ``tmin`` (time of the first sample of a window in s).
+    account : dict
+        That of `select`, and ``sfreq_in``, ``sfreq``, ``channels``, ``samples`` per window.
+
+    Raises
+    ------
+    ValueError, hedgerow.account.Fault
+        As in `select`, `harmonise` and `subtract_baseline`; ``outside`` if every window leaves the recording.
+    """
+    selection = {"tmin": tmin, "tmax": tmax, "length": length, "step": step, "during": during, "not_during": not_during}
+    table, account = select(
+        events, sidecar, x.shape[-1] / rate, hed_version=hed_version, classes=classes, kind=kind, **selection
+    )
+    x, names, new_rate = harmonise(x, rate, names, sfreq=sfreq, montage=channels)
+    n_samples = int(_samples(_span_length(kind, tmin, tmax, length, step), new_rate))
+    first = _samples(table["onset"], new_rate)
+    inside = (first >= 0) & (first + n_samples <= x.shape[-1])  # rounding may take a sample over the end
+    account["outside"] += table["event"][~inside].tolist()
+    table = table[inside].reset_index(drop=True)
+    if not len(table):
+        raise Fault("outside" if account["outside"] else "too-short", _none_left(account, x.shape[-1] / new_rate))
+    signal = cut(x, new_rate, table["onset"], n_samples)
+    start = float((table["onset"] - table["zero"]).iloc[0])
+    info = {"sfreq": new_rate, "names": names, "tmin": round(start, 9)}
+    if baseline is not None:
+        signal = subtract_baseline(signal, new_rate, info["tmin"], baseline)
+    given = table.groupby("event")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
+    marked = events.assign(window_class=pd.Series(np.arange(len(events)), index=events.index).map(given))
+    account |= {"windows": _per_label(table, classes), "sfreq_in": float(rate), "sfreq": new_rate}
+    return signal, table, marked, info, account | {"channels": len(names), "samples": n_samples}
+
+
+def _span_length(kind, tmin, tmax, length, step):
+    """Length of a window in s, or an error that names the key of the selection at fault."""
+    if kind not in ("events", "intervals"):
+        raise ValueError(f"kind: {kind!r} is neither 'events' nor 'intervals'")
+    if kind == "intervals" and length is None:
+        raise ValueError("length: intervals are tiled with windows: give their length in s")
+    if kind == "events" and (tmax is None or tmax <= tmin):
+        raise ValueError(f"tmax: {tmax} is not after tmin ({tmin:g}): give the end of the window in s after the event")
+    if any(value is not None and value <= 0 for value in (length, step)):
+        raise ValueError(f"length, step: {length} and {step} must be above 0 s")
+    if kind == "events" and length is not None and length > tmax - tmin + 1e-9:
+        raise ValueError(f"length: {length:g} s do not fit between tmin ({tmin:g}) and tmax ({tmax:g}): shorten it")
+    return float(tmax - tmin if length is None else length)
+
+
+def _tiles(spans, length, step):
+    """How many windows fit into each of the `spans` (s); a billionth of a window may be missing."""
+    return np.maximum(np.floor((spans - length) / step + 1e-9).astype(int) + 1, 0)
+
+
+def _samples(times, sfreq):
+    """Nearest sample of each time, halves upwards; the inner rounding takes the noise of floats off a half."""
+    return np.floor(np.round(np.asarray(times, dtype=float) * sfreq, 6) + 0.5).astype(int)
+
+
+def _picks(names, montage):
+    """Index of each channel of the montage among `names`."""
+    index = {name.casefold(): i for i, name in enumerate(names)}
+    if len(index) < len(names):
+        twice = sorted({name for name in names if [n.casefold() for n in names].count(name.casefold()) > 1})
+        raise Fault("bad-channels-table", f"channels {', '.join(twice)} have one name: rename them in channels.tsv")
+    missing = [name for name in montage if name.casefold() not in index]
+    if missing:
+        raise Fault("missing-channel", f"the recording lacks channels {', '.join(missing)}: take them off channels")
+    return [index[name.casefold()] for name in montage]
+
+
+def _per_label(table, classes):
+    counts = table["label"].value_counts()
+    return {label: int(counts.get(label, 0)) for label in classes}
+
+
+def _unmatched(account):
+    queries = account["queries"]
+    text = "; ".join(f"{label}: {query}" for label, query in queries["classes"].items())
+    shared = sum(len(rows) for rows in account["overlaps"].values())
+    return (
+        f"no event of {account['rows']} matches one class alone ({text}; during: {queries['during']}; not_during: "
+        f"{queries['not_during']}; {shared} match several): correct the queries or leave the recording out"
+    )
+
+
+def _none_left(account, duration):
+    return (
+        f"no window fits into the recording of {duration:g} s: {len(account['outside'])} leave it, "
+        f"{len(account['short'])} spans are shorter than length: change tmin, tmax or length"
+    )
