@@ -1,0 +1,223 @@
+"""ASR against the original's output, a plain reference, exact arithmetic for data of low rank, and planted truth."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.signal
+from hedgerow import _array
+from hedgerow.account import Fault
+from hedgerow.clean import asr, drifts, segments
+
+
+def brainlike(rng, channels=8, sfreq=160.0, seconds=60.0, bursts=((20, 22), (40, 41))):
+    """Smooth mixed sources with some sensor noise, and bursts of 30-50 Hz with topographies of their own."""
+    samples = int(seconds * sfreq)
+    b, a = scipy.signal.butter(2, [1.0, 30.0], "bandpass", fs=sfreq)
+    sources = scipy.signal.lfilter(b, a, rng.standard_normal((channels, samples)), axis=1)
+    clean = 10 * rng.standard_normal((channels, channels)) @ sources + rng.standard_normal((channels, samples))
+    artefact = np.zeros_like(clean)
+    b, a = scipy.signal.butter(2, [30.0, 50.0], "bandpass", fs=sfreq)
+    for start, stop in bursts:
+        cut = slice(int(start * sfreq), int(stop * sfreq))
+        noise = scipy.signal.lfilter(b, a, rng.standard_normal(cut.stop - cut.start))
+        artefact[:, cut] += 3000 * rng.standard_normal((channels, 1)) * noise
+    return clean, artefact
+
+
+@pytest.mark.parametrize("recording", ["synth_a", "synth_b"])
+def test_stages_are_the_originals(shared, recording):
+    folder = shared / "golden" / "clean_rawdata" / recording
+    given, stages = np.load(folder / "input.npz"), np.load(folder / "stages.npz")
+    sfreq = float(given["sfreq"])
+    x = drifts.highpass(given["data"][stages["flat_mask"].astype(bool).ravel()], sfreq)
+    x = x[stages["channels_mask"].astype(bool).ravel()]
+    clean = x[:, segments.keep(x, sfreq)]
+    assert clean.shape[1] == stages["n_calib"]
+    for cutoff in (5, 20):
+        state = asr.calibrate(clean, sfreq, cutoff)
+        assert state.rank == x.shape[0]
+        mixing, thresholds = stages[f"M_c{cutoff}_m4000"], stages[f"T_c{cutoff}_m4000"]
+        squared = thresholds.T @ thresholds
+        assert np.abs(state.mixing - mixing).max() < 1e-12 * np.abs(mixing).max()
+        assert np.abs(state.thresholds.T @ state.thresholds - squared).max() < 1e-12 * np.abs(squared).max()
+        golden = np.load(folder / f"asr_c{cutoff}_m4000.npz")
+        columns = golden["columns"] if "columns" in golden.files else slice(None)
+        y, _ = asr.apply(x, sfreq, state)
+        assert np.abs(y[:, columns] - golden["data"]).max() < 1e-11 * np.abs(golden["data"]).max()
+        after = segments.keep(y, sfreq, 0.25, (-math.inf, 7))
+        np.testing.assert_array_equal(after, stages[f"final_mask_c{cutoff}_m4000"].astype(bool).ravel())
+    blocks = asr.calibrate(clean, sfreq, 5, block=int(stages["blocksize_c5_m1"]))
+    mixing = stages["M_c5_m1"]
+    assert np.abs(blocks.mixing - mixing).max() < 1e-12 * np.abs(mixing).max()
+
+
+def plainly(x, sfreq, state, window, most, calibration):
+    """The method as the literature writes it: one update after the other, M (K V'M)^+ V', every step in full."""
+    channels, samples = x.shape
+    length, ahead, step = round(window * sfreq), round(window / 2 * sfreq), int(sfreq * window / 2)
+    mirror = 2 * x[:, -1:] - x[:, -2 : -2 - ahead : -1]
+    shaped = scipy.signal.lfilter(state.b, state.a, np.concatenate([calibration, x, mirror], axis=1), axis=1)
+    shaped = np.concatenate([np.zeros((channels, length)), shaped[:, calibration.shape[1] :]], axis=1)
+    y = np.concatenate([2 * x[:, :1] - x[:, ahead:0:-1], x, mirror], axis=1)
+    last, before = 0, None
+    for end in [1, *range(step, samples + ahead, step), samples + ahead]:
+        part = shaped[:, end : end + length]
+        variance, vectors = np.linalg.eigh(part @ part.T / length)
+        keep = variance < ((state.thresholds @ vectors) ** 2).sum(axis=0)
+        keep |= np.arange(1, channels + 1) < channels - most
+        repair = np.eye(channels)
+        if not keep.all():
+            repair = state.mixing @ np.linalg.pinv(keep[:, None] * (vectors.T @ state.mixing)) @ vectors.T
+        if before is not None:
+            weight = (1 - np.cos(np.pi * np.arange(1, end - last + 1) / (end - last))) / 2
+            y[:, last:end] = weight * (repair @ y[:, last:end]) + (1 - weight) * (before @ y[:, last:end])
+        last, before = end, repair
+    return y[:, ahead : ahead + samples]
+
+
+@pytest.mark.parametrize("sfreq", [128.0, 160.0])
+@pytest.mark.parametrize("cutoff, most", [(3.0, 2), (20.0, 5)])
+def test_apply_is_the_method_of_the_literature(xp, rng, sfreq, cutoff, most):
+    clean, artefact = brainlike(rng, sfreq=sfreq)
+    calibration = clean[:, : int(30 * sfreq)]
+    state = asr.calibrate(xp.asarray(calibration), sfreq, cutoff)
+    y, account = asr.apply(xp.asarray(clean + artefact), sfreq, state, maxdims=most)
+    assert type(y) is type(xp.asarray(clean)) and account["updates_changed"] > 10
+    state = replace(state, **{key: _array.to_numpy(getattr(state, key)) for key in ("components", "variance")})
+    state = replace(state, threshold=_array.to_numpy(state.threshold))
+    wanted = plainly(clean + artefact, sfreq, state, 0.5, most, calibration)
+    np.testing.assert_allclose(_array.to_numpy(y), wanted, atol=1e-9 * np.abs(wanted).max())
+
+
+def test_batches_change_nothing(rng):
+    clean, artefact = brainlike(rng)
+    state = asr.calibrate(clean, 160.0, 5.0)
+    whole, account = asr.apply(clean + artefact, 160.0, state)
+    for batch in (1, 7):
+        y, again = asr.apply(clean + artefact, 160.0, state, batch=batch)
+        np.testing.assert_allclose(y, whole, atol=1e-10 * np.abs(whole).max())
+        assert again["changed_seconds"] == account["changed_seconds"]
+
+
+def test_order_sign_and_unit_do_not_matter(rng):
+    clean, artefact = brainlike(rng)
+    order, sign = rng.permutation(8), rng.choice([-1.0, 1.0], 8)[:, None]
+    wanted, _ = asr.apply(clean + artefact, 160.0, asr.calibrate(clean, 160.0, 10.0))
+
+    def changed(x):
+        return 1e-6 * sign * x[order]
+
+    found, _ = asr.apply(changed(clean + artefact), 160.0, asr.calibrate(changed(clean), 160.0, 10.0))
+    np.testing.assert_allclose(found, changed(wanted), atol=1e-15 * np.abs(wanted).max())
+
+
+def test_clean_data_pass_and_bursts_go(rng):
+    clean, artefact = brainlike(rng)
+    state = asr.calibrate(clean, 160.0, 20.0)
+    y, account = asr.apply(clean, 160.0, state)
+    # Only the last window may exceed: it reaches into the mirrored end, which does not join smoothly.
+    np.testing.assert_array_equal(y[:, :-80], clean[:, :-80])
+    assert account["changed"] <= 80 / clean.shape[1]
+    y, account = asr.apply(clean + artefact, 160.0, state)
+    inside = np.abs(artefact).max(axis=0) > 0
+    before, after = (((z - clean)[:, inside] ** 2).mean() for z in (clean + artefact, y))
+    assert 10 * np.log10(before / after) > 20
+    first, second = account["changed_seconds"][:2]
+    assert 19 < first[0] < 20.1 and 21.9 < first[1] < 23 and 39 < second[0] < 40.1 and 40.9 < second[1] < 42
+    away = np.ones(clean.shape[1], dtype=bool)
+    for start, stop in account["changed_seconds"]:
+        away[round(start * 160) : round(stop * 160)] = False
+    np.testing.assert_array_equal(y[:, away], clean[:, away])
+    assert account["changed"] == pytest.approx(1 - away.mean())
+    assert account["variance_removed"] == pytest.approx(
+        ((clean + artefact - y) ** 2).sum() / ((clean + artefact) ** 2).sum()
+    )
+
+
+def test_average_referenced_data_are_cleaned_in_their_own_dimensions(rng):
+    """In an orthonormal basis of what the reference left, the same data have full rank: both ways must agree."""
+    clean, artefact = brainlike(rng)
+    centre = np.eye(8) - 1 / 8
+    x, calibration = centre @ (clean + artefact), centre @ clean
+    state = asr.calibrate(calibration, 160.0, 10.0)
+    assert state.rank == 7
+    y, account = asr.apply(x, 160.0, state, maxdims=4)
+    basis = np.linalg.svd(centre)[0][:, :7]
+    within = replace(state, components=basis.T @ state.components, tail=basis.T @ state.tail)
+    wanted, _ = asr.apply(basis.T @ x, 160.0, within, maxdims=4)
+    assert account["updates_changed"] > 5
+    np.testing.assert_allclose(y, basis @ wanted, atol=1e-10 * np.abs(x).max())
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-10)
+    inside = np.abs(artefact).max(axis=0) > 0
+    assert ((y - centre @ clean)[:, inside] ** 2).mean() < 0.01 * ((x - centre @ clean)[:, inside] ** 2).mean()
+
+
+def test_rounding_to_float32_does_not_bring_the_lost_dimension_back(rng):
+    clean, artefact = brainlike(rng)
+    centre = np.eye(8) - 1 / 8
+    states, repaired = [], []
+    for kind in (np.float64, np.float32):
+        x, calibration = ((centre @ each).astype(kind).astype(np.float64) for each in (clean + artefact, clean))
+        states.append(asr.calibrate(calibration, 160.0, 10.0))
+        repaired.append(asr.apply(x, 160.0, states[-1])[0])
+    assert [state.rank for state in states] == [7, 7]
+    np.testing.assert_allclose(repaired[0], repaired[1], atol=1e-4 * np.abs(repaired[0]).max())
+
+
+def test_rank_deficient_repair_is_the_pseudo_inverse_in_exact_arithmetic(rng):
+    mp = pytest.importorskip("mpmath").mp
+    centre = np.eye(6) - 1 / 6
+    root = centre @ rng.standard_normal((6, 6)) * 10.0 ** rng.uniform(-1, 1, 6)
+    clean = root @ root.T
+    topography = centre @ rng.standard_normal(6)
+    window = clean + 1e6 * np.outer(topography, topography)
+    variance, components = np.linalg.eigh(clean)
+    state = asr.State(250.0, 5.0, components[:, 1:], variance[1:], 2 * np.sqrt(variance[1:]), None, None, None)
+    projected = state.components.T @ window @ state.components
+    bad, vectors = asr._reject(projected[None], state, 4)
+    assert bad.sum() == 1
+    hat = asr._hats(bad, vectors, state)[0]
+    repair = state.components @ (np.eye(5) - hat) @ state.components.T
+    with mp.workdps(60):
+        exact_centre = mp.eye(6) - mp.ones(6) / 6
+        exact = exact_centre * mp.matrix(clean.tolist()) * exact_centre
+        exact = (exact + exact.T) / 2
+        values, basis = mp.eigsy(exact)
+        mixing = basis * mp.diag([mp.sqrt(v) if v > 1e-30 else mp.mpf(0) for v in values]) * basis.T
+        other = (
+            exact + mp.mpf(10) ** 6 * (exact_centre * mp.matrix(topography)) * (exact_centre * mp.matrix(topography)).T
+        )
+        _, axes = mp.eigsy((other + other.T) / 2)
+        keep = mp.diag([1, 1, 1, 1, 1, 0])
+        u, s, v = mp.svd_r(keep * axes.T * mixing)
+        inverse = v.T * mp.diag([1 / each if each > mp.mpf(10) ** -25 else mp.mpf(0) for each in s]) * u.T
+        wanted = np.array((mixing * inverse * axes.T).tolist(), dtype=float)
+    np.testing.assert_allclose(repair, wanted, atol=1e-9 * np.abs(wanted).max())
+
+
+def test_what_calibration_never_saw_is_taken_out_where_the_rank_is_low(rng):
+    clean, _ = brainlike(rng)
+    centre = np.eye(8) - 1 / 8
+    state = asr.calibrate(centre @ clean, 160.0, 1000.0)
+    y, _ = asr.apply(clean, 160.0, state)
+    np.testing.assert_allclose(y, centre @ clean, atol=1e-9)
+
+
+def test_too_little_or_unlike_data_are_refused(rng):
+    clean, _ = brainlike(rng, seconds=20, bursts=())
+    with pytest.raises(Fault, match="calibrate on") as fault:
+        asr.calibrate(clean[:, : int(4.9 * 160)], 160.0)
+    assert fault.value.code == "calibration"
+    with pytest.raises(Fault, match="no variance"):
+        asr.calibrate(np.zeros((3, 3200)), 160.0)
+    state = asr.calibrate(clean, 160.0)
+    with pytest.raises(ValueError, match="calibrate it again"):
+        asr.apply(clean[:5], 160.0, state)
+    with pytest.raises(ValueError, match="calibrate it again"):
+        asr.apply(clean, 128.0, state)
+    with pytest.raises(Fault, match="window"):
+        asr.apply(clean[:, :80], 160.0, state)
+    with pytest.raises(ValueError, match="asr_cutoff=0"):
+        asr.calibrate(clean, 160.0, 0)

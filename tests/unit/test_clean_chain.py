@@ -1,0 +1,174 @@
+"""The whole cleaning of a recording against planted bad channels, bursts, responses and faults."""
+
+import json
+
+import numpy as np
+import pytest
+from hedgerow import _array, clean, recovery, simulate
+from hedgerow.account import Fault
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """One simulated recording: signal, names, positions, truth."""
+    mne = pytest.importorskip("mne")
+    x, table, _, truth = simulate.recording(3, seconds=60.0)
+    names = table["name"][table["type"] == "EEG"].tolist()
+    places = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    return x[: len(names)], names, np.array([places[name] for name in names]), truth["recording"]
+
+
+@pytest.fixture(scope="module")
+def cleaned(planted):
+    x, names, positions, _ = planted
+    return clean.clean(x, 250.0, names=names, positions=positions)
+
+
+def test_shape_and_account(planted, cleaned):
+    x, names, _, truth = planted
+    y, account = cleaned
+    assert y.shape == x.shape and np.isfinite(y).all()
+    assert json.loads(json.dumps(account, allow_nan=False)) == account
+    assert account["flat"] == [truth["flat"]] and account["uncorrelated"] == [truth["noisy"]]
+    assert sorted(account["interpolated"]) == sorted([truth["flat"], truth["noisy"]])
+    assert account["reference"] == "average" and account["rank"] == len(names) - 3
+    assert account["asr"]["rank"] == len(names) - 2
+    assert set(account["asr"]["channel_variance_removed"]) == set(names) - {truth["flat"], truth["noisy"]}
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-9)
+
+
+def test_bursts_go_by_more_than_ten_decibel(planted, cleaned):
+    x, names, positions, truth = planted
+    without, _ = clean.clean(x, 250.0, names=names, positions=positions, asr_cutoff=None)
+    assert recovery.bursts(without, cleaned[0], 250.0, truth["bursts"], names)["db"] > 10
+
+
+def test_planted_response_stays(planted, cleaned):
+    """The same recording without its response tells what of the response is left: the cleaning is nearly linear."""
+    x, names, positions, _ = planted
+    null = simulate.recording(3, seconds=60.0, effect=0.0)[0][: len(names)]
+    without, _ = clean.clean(null, 250.0, names=names, positions=positions)
+    response = x - null
+    response = response - response.mean(axis=0)
+    assert np.abs(response).max() > 1
+    assert 0.9 < ((cleaned[0] - without) * response).sum() / (response**2).sum() < 1.1
+
+
+def test_a_bad_channel_is_interpolated_from_its_neighbours(planted):
+    """A smooth field over the head comes back where a channel is dead."""
+    _, names, positions, _ = planted
+    t = np.arange(5000) / 250.0
+    courses = np.stack([np.sin(2 * np.pi * hz * t) for hz in (3.0, 5.0, 8.0)])
+    field = 200 * positions @ courses
+    dead = field.copy()
+    row = names.index("Cz")
+    dead[row] = 12.0
+    y, account = clean.clean(dead, 250.0, names=names, positions=positions, asr_cutoff=None, reference=None)
+    assert account["interpolated"] == ["Cz"] and account["interpolation"] == "spherical splines"
+    inner = slice(1300, -1300)
+    assert np.abs(y[row] - field[row])[inner].max() < 0.2 * np.abs(field[row]).max()
+
+
+def test_bad_channels_are_named_where_they_cannot_be_interpolated(planted):
+    x, names, positions, truth = planted
+    bad = [truth["flat"], truth["noisy"]]
+    for settings, word in (({}, "no positions"), ({"positions": positions, "interpolate": False}, "off")):
+        y, account = clean.clean(x, 250.0, names=names, asr_cutoff=None, **settings)
+        assert account["interpolation"] == word and account["interpolated"] == []
+        good = [i for i, name in enumerate(names) if name not in bad]
+        # What stays bad is no part of the average.
+        np.testing.assert_allclose(y[good].mean(axis=0), 0, atol=1e-9)
+        assert account["rank"] == len(good) - 1
+    unknown = positions.copy()
+    unknown[names.index(truth["flat"])] = np.nan
+    _, account = clean.clean(x, 250.0, names=names, positions=unknown, asr_cutoff=None)
+    assert account["interpolated"] == [truth["noisy"]]
+
+
+def test_named_reference(planted):
+    x, names, positions, _ = planted
+    kept, _ = clean.clean(x, 250.0, names=names, positions=positions, reference=None)
+    y, account = clean.clean(x, 250.0, names=names, positions=positions, reference=["M1", "M2"])
+    mastoids = [names.index("M1"), names.index("M2")]
+    np.testing.assert_allclose(y, kept - kept[mastoids].mean(axis=0), atol=1e-9)
+    assert account["reference"] == ["M1", "M2"]
+    with pytest.raises(Fault, match="TP9") as fault:
+        clean.clean(x, 250.0, names=names, positions=positions, reference=["TP9"])
+    assert fault.value.code == "missing-channel"
+
+
+def test_every_kind_of_array_gives_the_same(planted, cleaned, xp):
+    x, names, positions, _ = planted
+    y, account = clean.clean(xp.asarray(x), 250.0, names=names, positions=positions)
+    assert type(y) is type(xp.asarray(x))
+    np.testing.assert_allclose(_array.to_numpy(y), cleaned[0], atol=1e-9 * np.abs(cleaned[0]).max())
+    assert account["asr"]["changed_seconds"] == cleaned[1]["asr"]["changed_seconds"]
+
+
+def test_the_input_is_left_as_it_was(planted):
+    x, names, positions, _ = planted
+    before = x.copy()
+    clean.clean(x, 250.0, names=names, positions=positions)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_already_average_referenced_data_stay_right(planted):
+    """Cleaning an average-referenced copy gives the same brain: the last step brings that reference back anyway."""
+    x, names, positions, truth = planted
+    good = [i for i, name in enumerate(names) if name not in (truth["flat"], truth["noisy"])]
+    x, settings = x[good], {"names": [names[i] for i in good], "positions": positions[good], "correlation": None}
+    wanted, _ = clean.clean(x, 250.0, **settings)
+    found, account = clean.clean(x - x.mean(axis=0), 250.0, **settings)
+    assert account["asr"]["rank"] == account["rank"] == len(good) - 1
+    assert ((found - wanted) ** 2).mean() < 0.05 * (wanted**2).mean()
+    calm = np.ones(x.shape[1], dtype=bool)
+    for start, stop in account["asr"]["changed_seconds"]:
+        calm[round(start * 250) : round(stop * 250)] = False
+    assert calm.mean() > 0.6
+    without, _ = clean.clean(x, 250.0, asr_cutoff=None, **settings)
+    np.testing.assert_allclose(found[:, calm], without[:, calm], atol=1e-9 * np.abs(without).max())
+
+
+def test_short_calibration_falls_back_on_the_whole_recording_and_says_so(planted):
+    x, names, positions, _ = planted
+    _, account = clean.clean(x[:, :4000], 250.0, names=names, positions=positions)
+    assert account["asr"]["calibration"] == "whole recording"
+    assert account["asr"]["calibration_seconds"] == 16.0
+
+
+@pytest.mark.parametrize(
+    "change, code, words",
+    [
+        (lambda x: np.where(np.arange(x.shape[1]) == 500, np.nan, x)[:, :], "not-finite", "2.000 s"),
+        (lambda x: x[:, :1000], "too-short", "high-pass"),
+        (lambda x: np.zeros_like(x), "no-channels", "stand still"),
+    ],
+)
+def test_faults_of_the_recording(planted, change, code, words):
+    x, names, _, _ = planted
+    with pytest.raises(Fault, match=words) as fault:
+        clean.clean(change(x), 250.0, names=names)
+    assert fault.value.code == code
+
+
+def test_too_few_channels_and_too_low_a_rate_are_faults(planted):
+    x, names, _, _ = planted
+    with pytest.raises(Fault, match="1 good EEG channels") as fault:
+        clean.clean(x[:1], 250.0, names=names[:1])
+    assert fault.value.code == "no-channels"
+    with pytest.raises(Fault, match="rate") as fault:
+        clean.clean(x, 30.0, names=names)
+    assert fault.value.code == "rate-too-low"
+
+
+def test_wrong_parameters_name_their_key(planted):
+    x, names, positions, _ = planted
+    for settings, key in (
+        ({"reference": "mastoids"}, "reference"),
+        ({"asr_cutoff": -1.0}, "asr_cutoff"),
+        ({"highpass": (1.0, 0.5)}, "highpass"),
+        ({"names": names[:-1]}, "names"),
+        ({"positions": positions[:, :2]}, "positions"),
+    ):
+        with pytest.raises(ValueError, match=key):
+            clean.clean(x, 250.0, **({"names": names} | settings))
