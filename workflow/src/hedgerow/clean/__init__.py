@@ -64,7 +64,11 @@ def clean(
     y : array (channels, samples)
         The kind of x, float64, µV. Bad channels that were not replaced are high-passed and referenced only.
     account : dict
-        JSON-able: what was found, done and measured.
+        JSON-able. sfreq, seconds, channels (count), highpass; flat, uncorrelated, interpolated (channel names) and
+        interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
+        used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
+        cutoff, calibration ("clean segments" or "whole recording"), calibration_seconds, rank, and what `asr.apply`
+        accounts for, its channel_variance_removed by name.
 
     Raises
     ------
