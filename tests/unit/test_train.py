@@ -1,0 +1,204 @@
+"""Training: a tiny problem is learnt, the same command gives the same bits, killed or not, and nothing leaks."""
+
+import os
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hedgerow.nets import train  # noqa: E402
+
+TINY = dict(model="eegnet", f1=2, depth=1, kernel=16, batch=16, lr=0.02, seed=3)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def tiny(rng, n=90, channels=4, samples=64):
+    """Windows of noise, in class 1 with a rhythm on channel 1; µV, with offsets that standardising must remove."""
+    y = np.arange(n) % 2
+    rhythm = 30 * np.sin(2 * np.pi * 0.1 * np.arange(samples) + rng.uniform(0, 6, (n, 1)))
+    X = rng.normal(size=(n, channels, samples)) * np.array([1, 10, 5, 20])[:, None] + 100
+    X[:, 1] += rhythm * y[:, None]
+    return X.astype(np.float32), y
+
+
+def same(one, other):
+    """Whether two dicts of tensors are equal to the bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_tiny_problem_is_learnt_wholly(rng):
+    X, y = tiny(rng, n=180)
+    weights, curve, account = train.fit(X[:90], y[:90], validation=np.arange(70, 90), epochs=25, **TINY)
+    p = train.predict(weights, X, model="eegnet", f1=2, depth=1, kernel=16)
+    assert (p.argmax(1) == y).all()
+    assert np.allclose(p.sum(1), 1)
+    assert curve["epoch"].tolist() == list(range(1, 26))
+    assert account["best_epoch"] == curve["epoch"][curve["val_loss"].idxmin()]
+    assert account["windows"] == {"train": 70, "validation": 20}
+
+
+def test_rscnn_learns_a_tiny_problem(rng):
+    y = np.arange(48) % 2
+    X = rng.normal(size=(48, 18, 110))
+    X[:, :9] += 2 * y[:, None, None] * np.sin(np.arange(110))
+    settings = dict(model="r-scnn", width=0.1)
+    weights, _, _ = train.fit(X.astype(np.float32), y, epochs=12, batch=8, lr=0.005, seed=1, **settings)
+    assert (train.predict(weights, X, **settings).argmax(1) == y).all()
+
+
+def test_same_command_twice_gives_the_same_bits(rng):
+    X, y = tiny(rng)
+    torch.manual_seed(1)
+    one = train.fit(X, y, epochs=3, validation=np.arange(20), **TINY)
+    torch.manual_seed(2)
+    again = train.fit(X, y, epochs=3, validation=np.arange(90) < 20, **TINY)
+    assert same(one[0], again[0])
+    assert one[1].equals(again[1])
+    assert one[2] == again[2]
+    assert not same(one[0], train.fit(X, y, epochs=3, validation=np.arange(20), **TINY | {"seed": 4})[0])
+
+
+@pytest.mark.parametrize("step", [1, 5, 7, 10, 14])
+def test_killed_at_a_step_and_resumed_gives_the_same_bits(rng, tmp_path, step):
+    """Five steps an epoch, a checkpoint every three: kills before, at and after checkpoints and ends of epochs."""
+    X, y = tiny(rng)
+    settings = dict(epochs=3, validation=np.arange(20), checkpoint_steps=3, **TINY)
+    whole = train.fit(X, y, **settings)
+    path, steps = tmp_path / "checkpoint.pt", []
+
+    def kill(now, total, row):
+        if now == step:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train.fit(X, y, checkpoint=path, progress=kill, **settings)
+    resumed = train.fit(X, y, checkpoint=path, progress=lambda now, total, row: steps.append((now, total)), **settings)
+    last_checkpoint = max(s for s in (0, 3, 5, 6, 9, 10, 12) if s <= step)
+    assert steps == [(s, 15) for s in range(last_checkpoint + 1, 16)]
+    assert same(whole[0], resumed[0])
+    assert whole[1].equals(resumed[1])
+    assert whole[2] == resumed[2]
+    assert os.listdir(tmp_path) == ["checkpoint.pt"]
+
+
+def test_a_checkpoint_of_another_training_is_not_resumed(rng, tmp_path):
+    X, y = tiny(rng)
+    path = tmp_path / "checkpoint.pt"
+    train.fit(X, y, epochs=2, checkpoint=path, **TINY)
+    for change in (dict(X=X + 1), dict(y=1 - y), dict(lr=0.01), dict(seed=5), dict(validation=[3])):
+        call = dict(X=X, y=y, epochs=2) | TINY | change
+        assert same(train.fit(**call, checkpoint=path)[0], train.fit(**call)[0])
+    path.write_bytes(b"cut off")
+    assert same(train.fit(X, y, epochs=2, checkpoint=path, **TINY)[0], train.fit(X, y, epochs=2, **TINY)[0])
+
+
+def test_validation_windows_choose_the_epoch_and_nothing_else(rng):
+    """Up to its choice of epoch, a training knows nothing of its validation windows."""
+    X, y = tiny(rng)
+    wild = X.copy()
+    wild[:20] *= 1000
+    one = train.fit(X, y, epochs=1, validation=np.arange(20), **TINY)
+    other = train.fit(wild, y, epochs=1, validation=np.arange(20), **TINY)
+    assert same(one[0], other[0])
+    assert one[1]["train_loss"].equals(other[1]["train_loss"])
+    assert not one[1]["val_loss"].equals(other[1]["val_loss"])
+
+
+def test_weights_are_those_of_the_best_epoch(rng):
+    """Validation labels turned around: the loss rises while the problem is learnt, so the first epoch is the best."""
+    X, y = tiny(rng)
+    turned = np.where(np.arange(90) < 20, 1 - y, y)
+    settings = dict(validation=np.arange(20), **TINY)
+    long, curve, account = train.fit(X, turned, epochs=12, **settings)
+    assert account["best_epoch"] == curve["val_loss"].idxmin() + 1 < 12
+    assert same(long, train.fit(X, turned, epochs=account["best_epoch"], **settings)[0])
+
+
+def test_without_validation_the_last_epoch_counts(rng):
+    X, y = tiny(rng)
+    _, curve, account = train.fit(X, y, epochs=4, **TINY)
+    assert (account["best_epoch"], account["chosen_by"]) == (4, "last epoch")
+    assert curve[["val_loss", "val_accuracy"]].isna().all(axis=None)
+
+
+def test_normalisation_is_of_the_training_windows(rng):
+    X, y = tiny(rng)
+    X[:, 2] = 7.0  # a flat channel
+    weights, _, _ = train.fit(X, y, epochs=1, validation=np.arange(20), **TINY)
+    expected = X[20:].astype(np.float64)
+    assert np.allclose(weights["normalisation.mean"], expected.mean((0, 2)), rtol=1e-6)
+    std = expected.std((0, 2))
+    std[2] = 1
+    assert np.allclose(weights["normalisation.std"], std, rtol=1e-5)
+    assert np.isfinite(train.predict(weights, X, model="eegnet", f1=2, depth=1, kernel=16)).all()
+
+
+def test_order_is_a_permutation_that_depends_on_seed_and_epoch_alone():
+    assert sorted(train.order(1, 0, 50)) == list(range(50))
+    assert np.array_equal(train.order(1, 7, 50), train.order(1, 7, 50))
+    assert not np.array_equal(train.order(1, 7, 50), train.order(1, 8, 50))
+    assert not np.array_equal(train.order(1, 7, 50), train.order(2, 7, 50))
+
+
+def test_torch_is_left_as_it_was(rng):
+    X, y = tiny(rng)
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    train.fit(X, y, epochs=1, threads=threads + 1, **TINY)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_predictions_do_not_depend_on_the_batch(rng):
+    X, y = tiny(rng)
+    weights, _, _ = train.fit(X, y, epochs=2, **TINY)
+    how = dict(model="eegnet", f1=2, depth=1, kernel=16)
+    assert np.allclose(train.predict(weights, X, batch=7, **how), train.predict(weights, X, **how), atol=1e-6)
+    with pytest.raises(ValueError, match="trained on 4"):
+        train.predict(weights, X[:, :3], **how)
+    with pytest.raises(ValueError, match="32 samples"):
+        train.predict(weights, X[:, :, :32], **how)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(y=np.zeros(90, int)), "1 of 1 classes"),
+        (dict(validation=np.arange(90) % 2 == 1), "1 of 2 classes"),
+        (dict(validation=np.arange(90)), "0 of 2 classes"),
+        (dict(y=np.arange(89)), "89 classes"),
+        (dict(n_outputs=1), "must be 0"),
+        (dict(epochs=0), "epochs"),
+        (dict(lr=0), "lr"),
+        (dict(seed=-1), "seed"),
+        (dict(optimiser="sgdd"), "adamax"),
+        (dict(lr=1e30, epochs=3), "try a tenth"),
+    ],
+)
+def test_a_training_that_cannot_work_is_refused(rng, change, message):
+    X, y = tiny(rng)
+    with pytest.raises(ValueError, match=message):
+        train.fit(**dict(X=X, y=y, epochs=1) | TINY | change)
+
+
+def test_windows_with_nan_are_refused(rng):
+    X, y = tiny(rng)
+    X[50, 2, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        train.fit(X, y, epochs=1, **TINY)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_twice_the_same_bits_and_near_the_cpu(rng):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    X, y = tiny(rng)
+    one, again = (train.fit(X, y, epochs=2, device="cuda", **TINY)[0] for _ in range(2))
+    assert same(one, again)
+    how = dict(model="eegnet", f1=2, depth=1, kernel=16)
+    on_cpu = train.predict(one, X, **how)
+    assert np.allclose(train.predict(one, X, device="cuda", **how), on_cpu, atol=1e-4)
