@@ -181,7 +181,7 @@ class Query:
         return term
 
     def _check_beginning(self, bare):
-        """``Tag*`` or ``Tag/valu*``: some tag of the schema begins so, and the value is no number."""
+        """``Tag*`` or ``Tag/Na*``: some tag of the schema begins so, and the value is no number."""
         base, slash, rest = bare[:-1].partition("/")
         if not bare.endswith("*") or "*" in base + rest:
             raise self._error(f"has {bare!r}: a * stands at the end of a tag only")

@@ -1,17 +1,15 @@
-"""Labelled windows: HED queries to times, one montage and rate for the study, cut and baseline.
+"""Labelled windows: HED queries to times, cut at the study's montage and rate, less a baseline.
 
 Times are in s from the first sample of the recording. A window holds its first sample and not its end: 2 s at 128 Hz
 are 256 samples. The sample of a time is the nearest one, halves upwards.
 """
 
-from fractions import Fraction
-
 import numpy as np
 import pandas as pd
-import scipy.signal
 
 from hedgerow import hed
 from hedgerow.account import Fault
+from hedgerow.montage import harmonise
 
 
 def select(
@@ -103,53 +101,6 @@ def select(
     }
     table = table[inside].reset_index(drop=True)[["onset", "event", "label", "zero", "hed"]]
     return table, account | {"windows": _per_label(table, classes)}
-
-
-def harmonise(x, rate, names, *, sfreq=None, montage=None):
-    """Channels and rate of the study.
-
-    Parameters
-    ----------
-    x : numpy.ndarray, shape (channels, samples)
-        Signal in µV.
-    rate : float
-        Sampling rate of `x` in Hz.
-    names : list of str
-        Channels of `x`.
-    sfreq : float or None
-        Rate to go to in Hz; ``None`` keeps `rate`.
-    montage : list of str or None
-        Channels in the order of the study; upper and lower case are the same (``Fc5`` is found by ``FC5``). ``None``
-        keeps all channels.
-
-    Returns
-    -------
-    x : numpy.ndarray, shape (channels, samples)
-        Polyphase resampling without delay. The filter is flat to 0.84 of the lower Nyquist frequency and down by 80 dB
-        at it, so nothing is folded back.
-    names : list of str
-        As the montage spells them.
-    rate : float
-        Rate of the new signal in Hz: `sfreq`, or the nearest rate to it that is a ratio of whole numbers below 10,000
-        times the old one.
-
-    Raises
-    ------
-    hedgerow.account.Fault
-        ``missing-channel``, ``bad-channels-table`` or ``rate-too-low``.
-    """
-    if montage is not None:
-        x, names = x[_picks(names, montage)], list(montage)
-    ratio = Fraction(1 if sfreq is None else sfreq / rate).limit_denominator(10_000)
-    if ratio == 1:
-        return x, list(names), float(rate)
-    if ratio > 1:
-        raise Fault("rate-too-low", f"the recording has {rate:g} Hz, the study {sfreq:g} Hz: lower sfreq")
-    kaiser = ("kaiser", scipy.signal.kaiser_beta(80))
-    taps = scipy.signal.firwin(64 * ratio.denominator + 1, 0.92 / ratio.denominator, window=kaiser)
-    # a line through the first and the last sample is taken off first: without it the ends would ring
-    y = scipy.signal.resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, window=taps, padtype="line")
-    return y, list(names), float(rate * ratio)
 
 
 def cut(x, sfreq, onsets, n_samples):
@@ -315,18 +266,6 @@ def _tiles(spans, length, step):
 def _samples(times, sfreq):
     """Nearest sample of each time, halves upwards; the inner rounding takes the noise of floats off a half."""
     return np.floor(np.round(np.asarray(times, dtype=float) * sfreq, 6) + 0.5).astype(int)
-
-
-def _picks(names, montage):
-    """Index of each channel of the montage among `names`."""
-    index = {name.casefold(): i for i, name in enumerate(names)}
-    if len(index) < len(names):
-        twice = sorted({name for name in names if [n.casefold() for n in names].count(name.casefold()) > 1})
-        raise Fault("bad-channels-table", f"channels {', '.join(twice)} have one name: rename them in channels.tsv")
-    missing = [name for name in montage if name.casefold() not in index]
-    if missing:
-        raise Fault("missing-channel", f"the recording lacks channels {', '.join(missing)}: take them off channels")
-    return [index[name.casefold()] for name in montage]
 
 
 def _per_label(table, classes):
