@@ -44,6 +44,7 @@ rule moments:
         "results/studies/<study>/grid/{model}/moments_{dataset}_{part}.npz",
     params:
         model=lambda w: config["models"][w.model],
+        parts=config["parts"],
         code=digest("moments"),
     log:
         "results/logs/moments/<study>/{model}_{dataset}_{part}.log",

@@ -20,7 +20,7 @@ rule windows:
     params:
         root=lambda w: STUDY.root(w.dataset),
         row=lambda w: STUDY.row(
-            w.dataset, w.rec, "subject", "events", "events_json", "hed_version", "events_sha256"
+            w.dataset, w.rec, "rec", "subject", "events", "events_json", "hed_version", "events_sha256"
         ),
         selection=lambda w: config["selections"][w.selection],
         code=digest("windows"),

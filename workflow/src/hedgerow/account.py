@@ -61,6 +61,24 @@ def quarantined(stage, fault):
     return {"status": "quarantined", "stage": stage, "reason": fault.code, "message": fault.message}
 
 
+def leave(stage, fault, outputs, account=None):
+    """A recording leaves at `stage`: empty files for all declared `outputs`, and at `account` why.
+
+    Parameters
+    ----------
+    stage : str
+    fault : Fault
+    outputs : iterable of path
+        Every file that the step would have written.
+    account : path, optional
+        Which of them is the account.
+    """
+    for path in outputs:
+        Path(path).write_bytes(b"")
+    if account is not None:
+        write(account, quarantined(stage, fault))
+
+
 def demand(account):
     """Raise the `Fault` of a quarantined `account`, so that what follows is quarantined for the same reason."""
     if account["status"] != "ok":

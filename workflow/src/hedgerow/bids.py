@@ -113,6 +113,38 @@ def sidecar(root, paths):
     return merged
 
 
+def events(root, row):
+    """Events of one recording and their sidecar.
+
+    Parameters
+    ----------
+    root : path
+        The dataset.
+    row : dict
+        ``events`` and ``events_json`` of the recording's row in ``recordings.tsv``.
+
+    Returns
+    -------
+    events : DataFrame
+    sidecar : dict
+
+    Raises
+    ------
+    Fault
+        ``no-events`` or ``unreadable``.
+    """
+    if not row["events"]:
+        raise Fault("no-events", f"{row['rec']} has no *_events.tsv in {root}: nothing can be selected; write one")
+    path = Path(root) / row["events"]
+    try:
+        found = table.read(path)
+    except (OSError, ValueError) as error:
+        raise Fault("unreadable", f"{path} is no table ({error}); mend this file") from error
+    if not len(found):
+        raise Fault("no-events", f"{path} has no rows: nothing can be selected; fill or drop it")
+    return found, sidecar(root, row["events_json"])
+
+
 def _modality(entities):
     """``eeg``, another known modality, or None for a file that is not a recording's signal."""
     suffix, extension = entities.get("suffix"), entities.get("extension")

@@ -97,6 +97,50 @@ def write_empty(path, account):
     write(path, np.empty((0, 0, 0)), table, names=[], sfreq=None, tmin=None, attrs={"account": account})
 
 
+def write_arrays(path, arrays, attrs):
+    """Write named arrays of any kind (features, maps) in one file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        ``.zarr.zip``.
+    arrays : dict of str to (array_like, list of str)
+        Values, of numbers or text, and the names of their dimensions.
+    attrs : dict
+        JSON-able attributes of the file.
+    """
+    import zarr
+
+    members = {}
+    group = zarr.create_group(zarr.storage.MemoryStore(members), zarr_format=3, attributes=attrs)
+    for name, (values, dimensions) in arrays.items():
+        values = np.asarray(values)
+        if values.dtype.kind in "OUS":
+            values, _, levels = _column(pd.Series(values.astype(object)))
+            _array(group, name, values, dimensions, levels)
+        else:
+            _array(group, name, values, dimensions)
+    _zip(path, {name: buffer.to_bytes() for name, buffer in members.items()})
+
+
+def read_arrays(path):
+    """Read what `write_arrays` wrote: a dict of arrays by name, and the attributes."""
+    group = open(path)
+    arrays = {name: _values(array) for name, array in group.arrays()}
+    attrs = dict(group.attrs)
+    group.store.close()
+    return arrays, attrs
+
+
+def index(path):
+    """Index of a windows store (DataFrame, a row per window) and its attributes, without its signal."""
+    group = open(path)
+    attrs = dict(group.attrs)
+    found = pd.DataFrame({column: _values(group[column]) for column in attrs["columns"]})
+    group.store.close()
+    return found, attrs
+
+
 def account(path):
     """Account in a store, read without opening an array (standard library only)."""
     with zipfile.ZipFile(path) as archive:

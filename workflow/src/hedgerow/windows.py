@@ -243,6 +243,41 @@ def windows(
     return signal, table, marked, info, account | {"channels": len(names), "samples": n_samples}
 
 
+def recording(x, rate, channels, events, sidecar, /, *, hed_version, **selection):
+    """Windows of the EEG channels of one clean recording, its marked events and their sidecar.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (channels, samples)
+        Clean signal in µV, all channels.
+    rate : float
+        In Hz.
+    channels : pandas.DataFrame
+        ``name`` and ``type`` of each channel.
+    events, sidecar
+        Of the raw recording.
+    hed_version : str
+        As in ``recordings.tsv``: versions separated by commas.
+    **selection
+        Keywords of `windows`.
+
+    Returns
+    -------
+    signal, table, events, sidecar, info, account
+        As of `windows`; the sidecar describes the added column.
+    """
+    if not hed_version:
+        raise Fault("bad-hed", "dataset_description.json names no HEDVersion: add it, or drop the dataset")
+    eeg = (channels["type"] == "EEG").to_numpy()
+    selection["hed_version"] = hed_version.split(",") if "," in hed_version else hed_version
+    signal, table, marked, info, account = windows(
+        x[eeg], rate, list(channels["name"][eeg]), events, sidecar, **selection
+    )
+    levels = {label: f"matches the HED query: {query}" for label, query in selection["classes"].items()}
+    about = {"Description": "Class of the windows that the event gave; n/a: none", "Levels": levels}
+    return signal, table, marked, {**sidecar, "window_class": about}, info, account
+
+
 def _span_length(kind, tmin, tmax, length, step):
     """Length of a window in s, or an error that names the key of the selection at fault."""
     if kind not in ("events", "intervals"):

@@ -26,6 +26,7 @@ def clean(
     *,
     names,
     positions=None,
+    marked=(),
     highpass=(0.25, 0.75),
     flat_seconds=5.0,
     correlation=0.45,
@@ -45,6 +46,8 @@ def clean(
         Channel names, one per row of x.
     positions : array_like (channels, 3), optional
         Electrode positions in m, head coordinates; NaN where unknown.
+    marked : sequence of str
+        Channels known to be bad, e.g. by channels.tsv.
     highpass : (float, float) or None
         Transition band in Hz (`drifts.highpass`); None if the signal is high-passed already.
     flat_seconds : float or None
@@ -64,8 +67,8 @@ def clean(
     y : array (channels, samples)
         The kind of x, float64, µV. Bad channels that were not replaced are high-passed and referenced only.
     account : dict
-        JSON-able. sfreq, seconds, channels (count), highpass; flat, uncorrelated, interpolated (channel names) and
-        interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
+        JSON-able. sfreq, seconds, channels (count), highpass; marked, flat, uncorrelated, interpolated (channel names)
+        and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
         used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
         cutoff, calibration ("clean segments" or "whole recording"), calibration_seconds, rank, and what `asr.apply`
         accounts for, its channel_variance_removed by name.
@@ -81,12 +84,13 @@ def clean(
     raw = x
     if highpass is not None:
         x = drifts.highpass(raw, sfreq, highpass)
-    flat, uncorrelated = _bad_channels(raw, x, sfreq, names, flat_seconds, correlation)
-    bad = [i for i, name in enumerate(names) if name in flat or name in uncorrelated]
+    marked = [name for name in names if name in marked]
+    flat, uncorrelated = _bad_channels(raw, x, sfreq, names, marked, flat_seconds, correlation)
+    bad = [i for i, name in enumerate(names) if name in {*marked, *flat, *uncorrelated}]
     good = [i for i in range(len(names)) if i not in bad]
     account = {"sfreq": float(sfreq), "seconds": x.shape[1] / sfreq, "channels": len(names)}
     account |= {"highpass": list(highpass) if highpass is not None else None}
-    account |= {"flat": flat, "uncorrelated": uncorrelated, "asr": None}
+    account |= {"marked": marked, "flat": flat, "uncorrelated": uncorrelated, "asr": None}
     if asr_cutoff is not None:
         fixed, account["asr"] = _asr(_rows(x, good), sfreq, [names[i] for i in good], asr_cutoff)
         x = _placed(x, good, fixed)
@@ -117,31 +121,31 @@ def _checked(x, sfreq, names):
             f"{int((~finite).sum())} samples are NaN or infinite, between {seconds[0]:.3f} s and {seconds[-1]:.3f} s "
             f"in {some}: repair the file, or mark the channel as not EEG in channels.tsv",
         )
-    _enough(names, [], [])
+    _enough(names, [], [], [])
     return names
 
 
-def _bad_channels(raw, x, sfreq, names, flat_seconds, correlation):
+def _bad_channels(raw, x, sfreq, names, marked, flat_seconds, correlation):
     """Names of the flat channels (told by the raw signal) and of those unlike all others (by the high-passed one)."""
     flat, uncorrelated = [], []
     if flat_seconds is not None:
         flat = _names_of(channels.flat(raw, sfreq, flat_seconds), names)
-        _enough(names, flat, [])
+        _enough(names, marked, flat, [])
     if correlation is not None:
-        lively = [i for i, name in enumerate(names) if name not in flat]
+        lively = [i for i, name in enumerate(names) if name not in {*marked, *flat}]
         mask = channels.uncorrelated(_rows(x, lively), sfreq, correlation=correlation)
         uncorrelated = _names_of(mask, [names[i] for i in lively])
-        _enough(names, flat, uncorrelated)
+        _enough(names, marked, flat, uncorrelated)
     return flat, uncorrelated
 
 
-def _enough(names, flat, uncorrelated):
-    good = len(names) - len(flat) - len(uncorrelated)
+def _enough(names, marked, flat, uncorrelated):
+    good = len({*names} - {*marked, *flat, *uncorrelated})
     if good < FEWEST_CHANNELS:
         raise Fault(
             "no-channels",
             f"{good} good EEG channels of {len(names)} are left and cleaning needs {FEWEST_CHANNELS}: "
-            f"{len(flat)} stand still ({', '.join(flat) or 'none'}), "
+            f"{len(marked)} are marked as bad, {len(flat)} stand still ({', '.join(flat) or 'none'}), "
             f"{len(uncorrelated)} resemble no other ({', '.join(uncorrelated) or 'none'})",
         )
 

@@ -1,0 +1,114 @@
+"""From one raw recording to what its clean version consists of: signal, channel table, sidecar, account."""
+
+from hedgerow.account import Fault
+from hedgerow.clean import clean
+
+#: Fields of the raw sidecar that describe the recording session and stay true of the clean signal.
+KEPT = (
+    *("TaskName", "TaskDescription", "Instructions", "InstitutionName", "Manufacturer", "ManufacturersModelName"),
+    *("CapManufacturer", "CapManufacturersModelName", "PowerLineFrequency", "EEGGround", "EEGPlacementScheme"),
+    *("HardwareFilters", "RecordingType", "HeadCircumference", "SubjectArtefactDescription"),
+)
+
+
+def recording(x, sfreq, channels, *, positions, **recipe):
+    """Clean the EEG channels of a recording; all others pass untouched and never enter the cleaning.
+
+    Parameters
+    ----------
+    x : ndarray (channels, samples)
+        In µV.
+    sfreq : float
+        In Hz.
+    channels : DataFrame
+        ``name, type, units, status, status_description`` in the order of `x`.
+    positions : ndarray (channels, 3)
+        In m, NaN where unknown.
+    **recipe
+        Keywords of `hedgerow.clean.clean`.
+
+    Returns
+    -------
+    y : ndarray (channels, samples)
+        In µV.
+    channels : DataFrame
+        With the status after cleaning: a channel that was bad and interpolated is good again, and
+        ``status_description`` says what was done to it.
+    account : dict
+
+    Raises
+    ------
+    Fault
+        ``no-channels`` where there is no EEG channel, and those of `hedgerow.clean.clean`.
+    """
+    eeg = (channels["type"] == "EEG").to_numpy()
+    if not eeg.any():
+        raise Fault("no-channels", f"no channel is of type EEG (types: {', '.join(channels['type'].unique())})")
+    names, marked = channels["name"][eeg], channels["name"][eeg & (channels["status"] == "bad").to_numpy()]
+    y = x.copy()
+    y[eeg], account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], marked=list(marked), **recipe)
+    account["untouched"] = list(channels["name"][~eeg])
+    return y, _statuses(channels, account), account
+
+
+def _statuses(channels, account):
+    reasons = {}
+    for reason in ("marked", "flat", "uncorrelated"):
+        for name in account[reason]:
+            reasons.setdefault(name, []).append("marked as bad in the raw data" if reason == "marked" else reason)
+    done = channels.copy()
+    for row, name in zip(done.index, done["name"]):
+        if name in reasons:
+            mended = name in account["interpolated"]
+            done.loc[row, "status"] = "good" if mended else "bad"
+            done.loc[row, "status_description"] = ", ".join(reasons[name] + ["interpolated"] * mended)
+    return done
+
+
+def sidecar(raw, sources, x, sfreq, channels, account, *, version):
+    """``eeg.json`` of a clean signal.
+
+    Parameters
+    ----------
+    raw : dict
+        The raw recording's sidecar, inheritance resolved.
+    sources : list of str
+        BIDS URIs of the files it was made from.
+    x, sfreq, channels : ndarray, float, DataFrame
+        The clean signal.
+    account : dict
+        Of the cleaning.
+    version : str
+        Of Hedgerow.
+
+    Returns
+    -------
+    dict
+        JSON-able.
+    """
+    counts = channels["type"].value_counts()
+    filters = {"Hedgerow": {"version": version}}
+    if account["highpass"]:
+        filters["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "FIR, zero phase, -80 dB"}
+    if account["asr"]:
+        filters["artifact subspace reconstruction"] = {"cutoff (standard deviations)": account["asr"]["cutoff"]}
+    reference = account["reference"]
+    if reference is None:
+        reference = raw.get("EEGReference", "n/a")
+    elif not isinstance(reference, str):
+        reference = ", ".join(reference)
+    done = {key: raw[key] for key in KEPT if key in raw}
+    return {
+        **done,
+        "RecordingType": "continuous",
+        "SamplingFrequency": sfreq,
+        "RecordingDuration": x.shape[1] / sfreq,
+        "EEGReference": reference,
+        "SoftwareFilters": filters,
+        **{f"{kind}ChannelCount": int(counts.get(kind, 0)) for kind in ("EEG", "EOG", "ECG", "EMG", "MISC")},
+        "TriggerChannelCount": int(counts.get("TRIG", 0)),
+        "PowerLineFrequency": raw.get("PowerLineFrequency", "n/a"),
+        "TaskName": raw.get("TaskName", "n/a"),
+        "Sources": sources,
+        "Description": "Cleaned signal: every channel and every sample of the recording is kept",
+    }

@@ -1,0 +1,50 @@
+"""Moments of a dataset part on disk: what `ols.moments` sums, with the axes of the cells, as one .npz file."""
+
+import json
+
+import numpy as np
+
+from hedgerow.grid import design, maps, ols
+
+
+def save(path, model, rows, values, axes):
+    """Sum the windows of one part by subject and keep the sums.
+
+    Parameters
+    ----------
+    path : path
+        ``.npz``.
+    model : design.Design
+    rows : DataFrame
+        A row per window of the part; none is allowed.
+    values : ndarray (rows, channels, times or frequencies)
+    axes : dict
+        From `hedgerow.rows.values`.
+    """
+    matrix, kept = design.apply(model, rows)
+    sums = ols.moments(matrix, values[kept], maps.subject_labels(rows[kept]), basis=np.asarray(model.basis))
+    np.savez(path, axes=json.dumps(axes), **sums)
+
+
+def load(paths):
+    """Moments of a whole study from those of its parts, and the axes of the cells.
+
+    Raises
+    ------
+    ValueError
+        No part has a window, or parts of unlike channels, rate or length.
+    """
+    parts, axes = [], {}
+    for path in paths:
+        with np.load(path, allow_pickle=False) as file:
+            part = {name: file[name] for name in file.files}
+        text = str(part.pop("axes"))
+        if len(part["groups"]):
+            parts.append(part)
+            axes.setdefault(text, path)
+    if not parts:
+        raise ValueError("no part of the study has a window: look at the accounts of the recordings")
+    if len(axes) > 1:
+        one, other = list(axes.values())[:2]
+        raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
+    return ols.combine(parts), json.loads(next(iter(axes)))

@@ -1,0 +1,155 @@
+"""The windows of a study as rows of one table, and the values that stand behind them.
+
+A row is a window: where it comes from, its class and time, the columns of its event and of its person. Statistics take
+their regressors from it, networks their targets; nothing of this is baked into the stores.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import store, table
+
+#: Columns that say where a window comes from.
+PLACE = ["dataset", "subject", "rec", "store", "window", "label", "onset", "event"]
+
+
+def collect(stores, participants):
+    """One row per window of all `stores` that have any.
+
+    Parameters
+    ----------
+    stores : list of path
+        Windows stores; the events of each stand beside it (``_events.tsv``).
+    participants : list of path
+        ``results/index/<dataset>/participants.tsv`` of the datasets.
+
+    Returns
+    -------
+    DataFrame
+        Columns `PLACE`, then those of the events, then those of the participants (without ``participant_id``); a
+        name that comes again is left out. Number of the window in its store: ``window``.
+
+    Raises
+    ------
+    ValueError
+        No store has a window.
+    """
+    people = {Path(path).parent.name: table.read(path).set_index("participant_id") for path in participants}
+    tables = []
+    for path in map(str, stores):
+        index, attrs = store.index(path)
+        if not len(index):
+            continue
+        events = table.read(path.removesuffix("_windows.zarr.zip") + "_events.tsv")
+        place = {"dataset": attrs["dataset"], "subject": attrs["subject"], "rec": attrs["rec"], "store": path}
+        rows = index[["label", "onset", "event"]].assign(**place, window=np.arange(len(index)))[PLACE]
+        added = events.iloc[rows["event"]].reset_index(drop=True)
+        rows = pd.concat([rows, added[[name for name in added if name not in rows]]], axis=1)
+        known = people.get(attrs["dataset"])
+        if known is not None and f"sub-{attrs['subject']}" in known.index:
+            person = known.loc[f"sub-{attrs['subject']}"]
+            rows = rows.assign(**{name: value for name, value in person.items() if name not in rows})
+        tables.append(rows)
+    if not tables:
+        raise ValueError(f"none of {len(list(stores))} stores has a window: look at the accounts of the recordings")
+    return pd.concat(tables, ignore_index=True)
+
+
+def features(parts):
+    """Spectra of the windows of many stores as one feature store.
+
+    Parameters
+    ----------
+    parts : list of (path, ndarray (frequencies,), ndarray (windows, channels, frequencies), dict)
+        Store, frequencies in Hz, power, and the attributes of the store; none is allowed.
+
+    Returns
+    -------
+    arrays, attrs : dict
+        What `hedgerow.store.write_arrays` takes: ``psd`` (window, channel, frequency) in µV²/Hz as float32, with
+        ``store`` and ``window``, from which each row comes.
+
+    Raises
+    ------
+    ValueError
+        Stores of unlike channels or rate.
+    """
+    kinds = {(tuple(attrs["names"]), tuple(frequency)): path for path, frequency, _, attrs in parts}
+    if len(kinds) > 1:
+        one, other = list(kinds.values())[:2]
+        raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
+    names, frequency = next(iter(kinds), ((), ()))
+    power = [power for _, _, power, _ in parts] or [np.empty((0, 0, 0))]
+    arrays = {
+        "psd": (np.concatenate(power).astype(np.float32), ["window", "channel", "frequency"]),
+        "store": ([path for path, _, power, _ in parts for _ in power], ["window"]),
+        "window": (np.array([n for _, _, power, _ in parts for n in range(len(power))], dtype=int), ["window"]),
+        "frequency": (np.array(frequency, dtype=float), ["frequency"]),
+    }
+    return arrays, {"names": list(names), "unit": "µV²/Hz"}
+
+
+def values(paths, rows, *, log10=False):
+    """The values behind `rows`: windows, or a feature of them.
+
+    Parameters
+    ----------
+    paths : list of path
+        Windows stores or feature stores that hold them, in any order.
+    rows : DataFrame
+        With ``store`` and ``window``.
+    log10 : bool
+        Give the logarithm to base 10 (of power).
+
+    Returns
+    -------
+    values : ndarray float32 (rows, channels, times or frequencies)
+        In the order of `rows`.
+    axes : dict
+        ``names`` (channels), ``axis`` (``time`` or ``frequency``), ``points`` (s or Hz), ``unit``.
+
+    Raises
+    ------
+    ValueError
+        A row whose window none of the files holds, or files of unlike channels, rate or length.
+    """
+    wanted = {key: number for number, key in enumerate(zip(rows["store"], rows["window"]))}
+    if not wanted:
+        return np.empty((0, 0, 0), dtype=np.float32), {"names": [], "axis": "time", "points": [], "unit": "µV"}
+    found, kinds, out = np.zeros(len(rows), dtype=bool), {}, None
+    for path in map(str, paths):
+        block, keys, axes = _read(path)
+        at = np.array([wanted.get(key, -1) for key in keys], dtype=int)
+        if not (at >= 0).any():
+            continue
+        if out is None:
+            out = np.empty((len(rows), *block.shape[1:]), dtype=np.float32)
+        kinds.setdefault((tuple(axes["names"]), axes["axis"], tuple(axes["points"])), path)
+        if len(kinds) > 1:
+            one, other = list(kinds.values())[:2]
+            raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
+        out[at[at >= 0]] = block[at >= 0]
+        found[at[at >= 0]] = True
+    if not found.all() or out is None:
+        missing = rows["store"][~found].unique()[:3]
+        raise ValueError(f"windows are missing: {', '.join(map(str, missing))}; run the study again")
+    if log10:
+        if not (out > 0).all():
+            raise ValueError("log: values are not all above 0; take the logarithm of power only")
+        out, axes = np.log10(out), axes | {"unit": f"log10 {axes['unit']}"}
+    return out, axes
+
+
+def _read(path):
+    """Values of one file, (store, window) of each, and its axes."""
+    if Path(path).parent.name == "features":
+        arrays, attrs = store.read_arrays(path)
+        keys = list(zip(arrays["store"], arrays["window"]))
+        axes = {"names": attrs["names"], "axis": "frequency", "points": arrays["frequency"].tolist()}
+        return arrays["psd"], keys, axes | {"unit": attrs["unit"]}
+    signal, _, attrs = store.read(path)
+    points = [] if not len(signal) else (attrs["tmin"] + np.arange(signal.shape[2]) / attrs["sfreq"]).tolist()
+    keys = [(path, number) for number in range(len(signal))]
+    return signal, keys, {"names": attrs["names"], "axis": "time", "points": points, "unit": attrs["unit"]}
