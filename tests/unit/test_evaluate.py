@@ -115,6 +115,8 @@ def test_same_seed_same_intervals_whatever_the_order_of_rows(rng):
     one = evaluate.metrics(table, replicates=50, seed=4)[0]
     again = evaluate.metrics(table.sample(frac=1, random_state=1), replicates=50, seed=4)[0]
     pd.testing.assert_frame_equal(one, again)
+    folds = pd.concat([table.iloc[::2].reset_index(drop=True), table.iloc[1::2].reset_index(drop=True)])
+    pd.testing.assert_frame_equal(one, evaluate.metrics(folds, replicates=50, seed=4)[0])
     other = evaluate.metrics(table, replicates=50, seed=5)[0]
     assert not np.allclose(one["low"], other["low"])
 

@@ -46,8 +46,23 @@ def test_rscnn_learns_a_tiny_problem(rng):
     X = rng.normal(size=(48, 18, 110))
     X[:, :9] += 2 * y[:, None, None] * np.sin(np.arange(110))
     settings = dict(model="r-scnn", width=0.1)
-    weights, _, _ = train.fit(X.astype(np.float32), y, epochs=12, batch=8, lr=0.005, seed=1, **settings)
+    weights, _, _ = train.fit(X.astype(np.float32), y, epochs=12, batch=8, lr=0.005, weight_decay=0, seed=1, **settings)
     assert (train.predict(weights, X, **settings).argmax(1) == y).all()
+
+
+def test_alpha_power_of_new_people_is_told_apart(rng):
+    """Two groups of people whose log alpha power differs by three standard deviations, on a 1/f background."""
+    freqs = np.fft.rfftfreq(10 * 256, 1 / 128)
+    group = np.arange(32) % 2
+    power = 1.8 + 0.2 * (rng.normal(size=32) + 3 * (group - 0.5))  # log10 of µV²
+    background = np.fft.rfft(rng.normal(size=(32, 6, 10 * 256))) * np.maximum(freqs, 0.5) ** -0.65
+    alpha = np.fft.rfft(rng.normal(size=(32, 1, 10 * 256))) * np.exp(-((freqs - 10) ** 2) / 0.72)
+    background, alpha = (x / x.std(axis=-1, keepdims=True) for x in map(np.fft.irfft, (background, alpha)))
+    X = 7 * background + np.sqrt(10**power)[:, None, None] * alpha * np.linspace(0, 1, 6)[:, None]
+    X = X.reshape(32, 6, 10, 256).swapaxes(1, 2).astype(np.float32)
+    weights, _, _ = train.fit(X[:16].reshape(160, 6, 256), np.repeat(group[:16], 10), seed=1, epochs=30)
+    vote = train.predict(weights, X[16:].reshape(160, 6, 256))[:, 1].reshape(16, 10).mean(1) > 0.5
+    assert (vote == group[16:]).mean() >= 13 / 16
 
 
 def test_same_command_twice_gives_the_same_bits(rng):
@@ -190,6 +205,9 @@ def test_windows_with_nan_are_refused(rng):
     X[50, 2, 3] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         train.fit(X, y, epochs=1, **TINY)
+    weights, _, _ = train.fit(X[:50], y[:50], epochs=1, **TINY)
+    with pytest.raises(ValueError, match="NaN"):
+        train.predict(weights, X, f1=2, depth=1, kernel=16)
 
 
 @pytest.mark.gpu

@@ -121,6 +121,7 @@ def votes(table):
         One row per subject, in the order of their names: person (or subject), y (NaN where the windows are of several
         classes), predicted (by vote), windows, accuracy (share of the windows that are right), p0, p1, ... (means).
     """
+    table = table.reset_index(drop=True)  # tables of folds, put together, have repeated labels
     p, unit = _probabilities(table), _unit(table)
     columns = [f"p{k}" for k in range(p.shape[1])]
     named = pd.DataFrame(np.eye(p.shape[1])[p.argmax(1)], index=table.index)

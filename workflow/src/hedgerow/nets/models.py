@@ -77,6 +77,9 @@ class RSCNN(nn.Module):
 class EEGNet(nn.Module):
     """EEGNet: temporal filters, one set of spatial filters for each, then a separable convolution.
 
+    The defaults are the paper's EEGNet-4,2 at 128 Hz. Unlike its reference code, batch normalisation follows the last
+    ten batches rather than the last hundred: a small study has too few steps for that.
+
     Parameters
     ----------
     n_chans, n_times, n_outputs : int
@@ -91,7 +94,7 @@ class EEGNet(nn.Module):
         Probability after each block, [0, 1); the paper's 0.5 is for training within, 0.25 for training across subjects.
     """
 
-    def __init__(self, n_chans, n_times, n_outputs, *, f1=8, depth=2, kernel=64, dropout=0.25):
+    def __init__(self, n_chans, n_times, n_outputs, *, f1=4, depth=2, kernel=64, dropout=0.25):
         super().__init__()
         _demand(self, n_chans, n_times)
         f2 = f1 * depth
