@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hedgerow.nets import train  # noqa: E402
+from hedgerow.nets import models, train  # noqa: E402
 
 TINY = dict(model="eegnet", f1=2, depth=1, kernel=16, batch=16, lr=0.02, seed=3)
 
@@ -46,7 +46,7 @@ def test_rscnn_learns_a_tiny_problem(rng):
     X = rng.normal(size=(48, 18, 110))
     X[:, :9] += 2 * y[:, None, None] * np.sin(np.arange(110))
     settings = dict(model="r-scnn", width=0.1)
-    weights, _, _ = train.fit(X.astype(np.float32), y, epochs=12, batch=8, lr=0.005, weight_decay=0, seed=1, **settings)
+    weights, _, _ = train.fit(X.astype(np.float32), y, epochs=12, batch=8, lr=0.005, seed=1, **settings)
     assert (train.predict(weights, X, **settings).argmax(1) == y).all()
 
 
@@ -131,6 +131,16 @@ def test_weights_are_those_of_the_best_epoch(rng):
     long, curve, account = train.fit(X, turned, epochs=12, **settings)
     assert account["best_epoch"] == curve["val_loss"].idxmin() + 1 < 12
     assert same(long, train.fit(X, turned, epochs=account["best_epoch"], **settings)[0])
+
+
+def test_a_model_is_trained_by_its_recipe_unless_told_otherwise(rng):
+    X, y = tiny(rng)
+    how = dict(model="eegnet", f1=2, depth=1, kernel=16)
+    account = train.fit(X, y, epochs=1, lr=0.5, **how)[2]
+    assert {name: account[name] for name in ("epochs", "lr", "batch", "weight_decay")} == {
+        **models.recipe("eegnet"), "epochs": 1, "lr": 0.5,
+    }  # fmt: skip
+    assert set(models.recipe("r-scnn")) == set(models.recipe("eegnet"))
 
 
 def test_without_validation_the_last_epoch_counts(rng):

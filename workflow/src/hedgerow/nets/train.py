@@ -33,11 +33,11 @@ def fit(
     n_outputs=None,
     model="eegnet",
     seed=1,
-    epochs=40,
-    batch=32,
+    epochs=None,
+    batch=None,
     optimiser="adamax",
-    lr=0.01,
-    weight_decay=0.01,
+    lr=None,
+    weight_decay=None,
     threads=1,
     device="cpu",
     checkpoint=None,
@@ -46,9 +46,6 @@ def fit(
     **params,
 ):
     """Train a network and return the weights of the epoch with the lowest validation loss.
-
-    The defaults suit the small EEGNet and some hundred windows. R-SCNN was published with ``lr`` 0.002, ``batch`` 70,
-    ``epochs`` 70 and, in the authors' code, ``weight_decay`` 0.001 (their slide says 0).
 
     Parameters
     ----------
@@ -66,11 +63,11 @@ def fit(
     seed : int
         At least 0; decides initial weights, order of the windows and dropout.
     epochs, batch : int
-        Passes over the training windows and windows per step.
+        Passes over the training windows and windows per step; None: as the model's recipe has it.
     optimiser : str
         A key of `OPTIMISERS`.
     lr, weight_decay : float
-        Learning rate > 0 and L2 penalty >= 0.
+        Learning rate > 0 and L2 penalty >= 0; None: as the model's recipe has it.
     threads : int
         CPU threads; part of what the result depends on (sums are split by threads).
     device : str
@@ -102,13 +99,14 @@ def fit(
         model=model, seed=seed, epochs=epochs, batch=batch, optimiser=optimiser, lr=lr, weight_decay=weight_decay,
         threads=threads, device=device, checkpoint_steps=checkpoint_steps, params=params,
     )  # fmt: skip
+    settings |= {name: value for name, value in models.recipe(model).items() if settings[name] is None}
     train, val = _sets(X, y, validation)
     settings["n_outputs"] = _outputs(y, train, n_outputs)
     _check(settings)
     with _reproducible(threads, device):
         run = _Run(X, np.asarray(y), train, val, settings, checkpoint)
         run.resume()
-        while run.epoch < epochs:
+        while run.epoch < settings["epochs"]:
             run.train_epoch(progress)
     return run.weights(), pd.DataFrame(run.curve), run.account()
 
