@@ -172,7 +172,7 @@ def shuffle_time(X, *, seed):
     """Windows with their samples in random order, the same for all channels of a window: a control.
 
     What is left is amplitude and the relations between channels at one instant; rhythms and responses are gone. A
-    network that still does well on such windows uses neither (sex classifiers do: Jochmann 2023, Hum. Brain Mapp. 44).
+    network that still does well on such windows uses neither (sex classifiers do: Jochmann 2023).
 
     Parameters
     ----------
