@@ -21,6 +21,7 @@ include: "workflow/rules/windows.smk"
 include: "workflow/rules/spectra.smk"
 include: "workflow/rules/grid.smk"
 include: "workflow/rules/networks.smk"
+include: "workflow/rules/recovery.smk"
 include: "workflow/rules/publish.smk"
 include: "workflow/rules/report.smk"
 
@@ -30,4 +31,7 @@ rule all:
     default_target: True
     input:
         "results/studies/<study>/report.html",
-        expand("results/studies/<study>/published/{dataset}/.validated.json", dataset=config["datasets"]),
+        expand(
+            "results/studies/<study>/published/{dataset}_validation.json",
+            dataset=config["datasets"],
+        ),

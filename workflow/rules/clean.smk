@@ -10,9 +10,6 @@ rule freeze:
     """Keep the parameters of a block beside the results made with them; other parameters are then refused."""
     output:
         "results/derivatives/{dataset}/{recipe}/code/{block}.json",
-    params:
-        block=lambda w: STUDY.block(w.recipe, w.block),
-        code=digest("freeze"),
     log:
         "results/logs/freeze/{dataset}/{recipe}/{block}.log",
     benchmark:
@@ -23,6 +20,9 @@ rule freeze:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        block=lambda w: STUDY.block(w.recipe, w.block),
+        code=digest("freeze"),
     message:
         "{wildcards.dataset}: freeze the parameters of {wildcards.block}"
     script:
@@ -40,13 +40,6 @@ rule clean:
         sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.json",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
         account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
-    params:
-        root=lambda w: STUDY.root(w.dataset),
-        row=lambda w: STUDY.row(
-            w.dataset, w.rec, "signal", "eeg_json", "channels", "signal_sha256", "channels_sha256"
-        ),
-        recipe=lambda w: config["recipes"][w.recipe],
-        code=digest("clean"),
     log:
         "results/logs/clean/{dataset}/{recipe}/{rec}.log",
     benchmark:
@@ -57,6 +50,19 @@ rule clean:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        row=lambda w: STUDY.row(
+            w.dataset,
+            w.rec,
+            "signal",
+            "eeg_json",
+            "channels",
+            "signal_sha256",
+            "channels_sha256",
+        ),
+        recipe=lambda w: config["recipes"][w.recipe],
+        code=digest("clean"),
     message:
         "{wildcards.dataset}: clean {wildcards.rec}"
     script:

@@ -17,7 +17,9 @@ from hedgerow import config as settings
 from hedgerow.provenance import digest
 from hedgerow.study import Study, tree
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+SCHEMA = yaml.safe_load(
+    (ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
+)
 try:
     config = settings.complete(config, SCHEMA)
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
@@ -25,7 +27,9 @@ except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-STUDY = Study(config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings)
+STUDY = Study(
+    config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings
+)
 
 
 pathvars:

@@ -10,14 +10,13 @@ rule design:
     input:
         stores=lambda w: STUDY.stores([config["models"][w.model]["selection"]]),
         participants=ancient(
-            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+            expand(
+                "results/index/{dataset}/participants.tsv", dataset=config["datasets"]
+            )
         ),
     output:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
-    params:
-        model=lambda w: config["models"][w.model],
-        code=digest("design"),
     log:
         "results/logs/design/<study>/{model}.log",
     benchmark:
@@ -28,6 +27,9 @@ rule design:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        model=lambda w: config["models"][w.model],
+        code=digest("design"),
     message:
         "design of model '{wildcards.model}'"
     script:
@@ -42,10 +44,6 @@ rule moments:
         stores=lambda w: STUDY.values(w.model, w.dataset, w.part),
     output:
         "results/studies/<study>/grid/{model}/moments_{dataset}_{part}.npz",
-    params:
-        model=lambda w: config["models"][w.model],
-        parts=config["parts"],
-        code=digest("moments"),
     log:
         "results/logs/moments/<study>/{model}_{dataset}_{part}.log",
     benchmark:
@@ -56,6 +54,10 @@ rule moments:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        model=lambda w: config["models"][w.model],
+        parts=config["parts"],
+        code=digest("moments"),
     message:
         "moments of model '{wildcards.model}', {wildcards.dataset} part {wildcards.part}"
     script:
@@ -74,9 +76,6 @@ rule grid:
     output:
         maps="results/studies/<study>/grid/{model}/maps.zarr.zip",
         account="results/studies/<study>/grid/{model}/account.json",
-    params:
-        model=lambda w: config["models"][w.model],
-        code=digest("grid"),
     log:
         "results/logs/grid/<study>/{model}.log",
     benchmark:
@@ -88,6 +87,9 @@ rule grid:
         mem_mb=8000,
         runtime=120,
         gpu=1,
+    params:
+        model=lambda w: config["models"][w.model],
+        code=digest("grid"),
     message:
         "grid of model '{wildcards.model}'"
     script:

@@ -11,9 +11,6 @@ rule simulate:
     output:
         tree=directory("results/raw/{dataset}"),
         receipt="results/raw/{dataset}_receipt.json",
-    params:
-        dataset=lambda w: config["datasets"][w.dataset],
-        code=digest("simulate"),
     log:
         "results/logs/simulate/{dataset}.log",
     benchmark:
@@ -24,6 +21,9 @@ rule simulate:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        dataset=lambda w: config["datasets"][w.dataset],
+        code=digest("simulate"),
     message:
         "{wildcards.dataset}: simulate {params.dataset[subjects]} people"
     script:
@@ -42,10 +42,6 @@ checkpoint index:
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
         digests=update("results/index/{dataset}/sha256.tsv"),
-    params:
-        root=lambda w: STUDY.root(w.dataset),
-        tree=lambda w: STUDY.tree(w.dataset),
-        code=digest("index"),
     log:
         "results/logs/index/{dataset}.log",
     benchmark:
@@ -56,6 +52,10 @@ checkpoint index:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        tree=lambda w: STUDY.tree(w.dataset),
+        code=digest("index"),
     message:
         "{wildcards.dataset}: list the recordings of {params.root}"
     script:

@@ -10,18 +10,18 @@ rule split:
     """Deal the people of the study to folds by a keyed hash."""
     input:
         recordings=ancient(
-            expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"])
+            expand(
+                "results/index/{dataset}/recordings.tsv", dataset=config["datasets"]
+            )
         ),
         participants=ancient(
-            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+            expand(
+                "results/index/{dataset}/participants.tsv", dataset=config["datasets"]
+            )
         ),
         waits=lambda w: [STUDY.index(dataset) for dataset in config["datasets"]],
     output:
         "results/studies/<study>/split.tsv",
-    params:
-        split=config["split"],
-        subjects=lambda w: STUDY.subjects(),
-        code=digest("split"),
     log:
         "results/logs/split/<study>.log",
     benchmark:
@@ -32,6 +32,10 @@ rule split:
     resources:
         mem_mb=1000,
         runtime=5,
+    params:
+        split=config["split"],
+        subjects=lambda w: STUDY.subjects(),
+        code=digest("split"),
     message:
         "deal {params.subjects} people to {params.split[folds]} folds"
     script:
@@ -43,30 +47,32 @@ rule train:
     input:
         split="results/studies/<study>/split.tsv",
         participants=ancient(
-            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+            expand(
+                "results/index/{dataset}/participants.tsv", dataset=config["datasets"]
+            )
         ),
         stores=lambda w: STUDY.network_stores(w.network),
     output:
         weights="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}.safetensors",
         curve="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}_curve.tsv",
         account="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}_account.json",
+    log:
+        "results/logs/train/<study>/{network}_seed-{seed}_fold-{fold}.log",
+    benchmark:
+        "results/benchmarks/train/<study>/{network}_seed-{seed}_fold-{fold}.tsv"
+    retries: 2
+    conda:
+        "../../envs/networks.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=240,
+        gpu=1,
     params:
         network=lambda w: config["networks"][w.network],
         threads=config["threads"],
         checkpoint="results/studies/<study>/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt",
         code=digest("train"),
-    log:
-        "results/logs/train/<study>/{network}_seed-{seed}_fold-{fold}.log",
-    benchmark:
-        "results/benchmarks/train/<study>/{network}_seed-{seed}_fold-{fold}.tsv"
-    conda:
-        "../../envs/networks.yaml"
-    threads: config["threads"]
-    retries: 2
-    resources:
-        mem_mb=4000,
-        runtime=240,
-        gpu=1,
     message:
         "train '{wildcards.network}', seed {wildcards.seed}, fold {wildcards.fold} left out"
     script:
@@ -78,7 +84,9 @@ rule evaluate:
     input:
         split="results/studies/<study>/split.tsv",
         participants=ancient(
-            expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])
+            expand(
+                "results/index/{dataset}/participants.tsv", dataset=config["datasets"]
+            )
         ),
         stores=lambda w: STUDY.network_stores(w.network),
         weights=lambda w: STUDY.trained(w.network, ".safetensors"),
@@ -87,10 +95,6 @@ rule evaluate:
     output:
         predictions="results/studies/<study>/networks/{network}/predictions.tsv",
         metrics="results/studies/<study>/networks/{network}/metrics.json",
-    params:
-        network=lambda w: config["networks"][w.network],
-        threads=config["threads"],
-        code=digest("evaluate"),
     log:
         "results/logs/evaluate/<study>/{network}.log",
     benchmark:
@@ -102,6 +106,10 @@ rule evaluate:
         mem_mb=4000,
         runtime=60,
         gpu=1,
+    params:
+        network=lambda w: config["networks"][w.network],
+        threads=config["threads"],
+        code=digest("evaluate"),
     message:
         "evaluate '{wildcards.network}'"
     script:

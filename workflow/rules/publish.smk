@@ -9,9 +9,6 @@ rule config:
     """The merged config of the run, defaults included."""
     output:
         "results/studies/<study>/config.yaml",
-    params:
-        config=config,
-        code=digest("config"),
     log:
         "results/logs/config/<study>.log",
     benchmark:
@@ -22,6 +19,9 @@ rule config:
     resources:
         mem_mb=500,
         runtime=5,
+    params:
+        config=config,
+        code=digest("config"),
     message:
         "write the merged config"
     script:
@@ -38,14 +38,8 @@ rule publish:
         files=lambda w: STUDY.publishable(w.dataset),
         features=lambda w: STUDY.features(w.dataset),
     output:
-        tree=directory("results/studies/<study>/published/{dataset}"),
+        description="results/studies/<study>/published/{dataset}/dataset_description.json",
         validation="results/studies/<study>/published/{dataset}_validation.json",
-    params:
-        root=lambda w: STUDY.root(w.dataset),
-        dataset=lambda w: config["datasets"][w.dataset],
-        recipe=config["recipe"],
-        selections=list(config["selections"]),
-        code=digest("publish"),
     log:
         "results/logs/publish/<study>/{dataset}.log",
     benchmark:
@@ -56,6 +50,10 @@ rule publish:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        selections=config["selections"],
+        code=digest("publish"),
     message:
         "publish the derivative of {wildcards.dataset}"
     script:

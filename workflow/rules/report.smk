@@ -1,61 +1,26 @@
 """From accounts and tables to the page that a person looks at first.
 
 needs  accounts of all stages, grids, metrics, validation
-makes  results/studies/<study>/recovery_<dataset>.json (simulated datasets)  report.html
+makes  results/studies/<study>/report.html
 """
-
-
-rule recovery:
-    """Hold what was found against what was planted in a simulated dataset."""
-    input:
-        receipt="results/raw/{dataset}_receipt.json",
-        clean=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr", w.dataset
-        ),
-        accounts=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json", w.dataset
-        ),
-        maps=expand(
-            "results/studies/<study>/grid/{model}/maps.zarr.zip", model=config["models"]
-        ),
-        metrics=expand(
-            "results/studies/<study>/networks/{network}/metrics.json",
-            network=config["networks"],
-        ),
-    output:
-        "results/studies/<study>/recovery_{dataset}.json",
-    params:
-        root=lambda w: STUDY.root(w.dataset),
-        models=config["models"],
-        networks=config["networks"],
-        code=digest("recovery"),
-    log:
-        "results/logs/recovery/<study>/{dataset}.log",
-    benchmark:
-        "results/benchmarks/recovery/<study>/{dataset}.tsv"
-    conda:
-        "../../envs/signal.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    message:
-        "{wildcards.dataset}: planted against recovered"
-    script:
-        "../scripts/recovery.py"
 
 
 rule report:
     """One page for the whole study."""
     input:
         config="results/studies/<study>/config.yaml",
-        recordings=expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"]),
+        recordings=expand(
+            "results/index/{dataset}/recordings.tsv", dataset=config["datasets"]
+        ),
         accounts=lambda w: STUDY.files(
             "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json"
         ),
         stores=lambda w: STUDY.stores(),
         features=lambda w: STUDY.features(),
-        grids=expand("results/studies/<study>/grid/{model}/maps.zarr.zip", model=config["models"]),
+        grids=expand(
+            "results/studies/<study>/grid/{model}/maps.zarr.zip",
+            model=config["models"],
+        ),
         grid_accounts=expand(
             "results/studies/<study>/grid/{model}/account.json", model=config["models"]
         ),
@@ -64,11 +29,15 @@ rule report:
             network=config["networks"],
         ),
         curves=lambda w: [
-            path for name in config["networks"] for path in STUDY.trained(name, "_curve.tsv")
+            path
+            for name in config["networks"]
+            for path in STUDY.trained(name, "_curve.tsv")
         ],
         recoveries=expand(
             "results/studies/<study>/recovery_{dataset}.json",
-            dataset=[n for n, d in config["datasets"].items() if d["source"] == "simulate"],
+            dataset=[
+                n for n, d in config["datasets"].items() if d["source"] == "simulate"
+            ],
         ),
         validations=expand(
             "results/studies/<study>/published/{dataset}_validation.json",
@@ -77,9 +46,6 @@ rule report:
         split="results/studies/<study>/split.tsv",
     output:
         "results/studies/<study>/report.html",
-    params:
-        config=config,
-        code=digest("report"),
     log:
         "results/logs/report/<study>.log",
     benchmark:
@@ -90,6 +56,9 @@ rule report:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        config=config,
+        code=digest("report"),
     message:
         "write results/studies/<study>/report.html"
     script:

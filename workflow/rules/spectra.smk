@@ -12,9 +12,6 @@ rule spectra:
         stores=lambda w: STUDY.stores([w.selection], w.part, w.dataset),
     output:
         "results/derivatives/{dataset}/{recipe}/features/{selection}_{feature}_{part}.zarr.zip",
-    params:
-        feature=lambda w: config["features"][w.feature],
-        code=digest("spectra"),
     log:
         "results/logs/spectra/{dataset}/{recipe}/{selection}_{feature}_{part}.log",
     benchmark:
@@ -26,6 +23,9 @@ rule spectra:
         mem_mb=4000,
         runtime=30,
         gpu=1,
+    params:
+        feature=lambda w: config["features"][w.feature],
+        code=digest("spectra"),
     message:
         "{wildcards.dataset}: spectra '{wildcards.feature}' of part {wildcards.part}"
     script:

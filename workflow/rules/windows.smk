@@ -8,7 +8,9 @@ makes  {rec}_desc-<selection>_events.tsv|.json  {rec}_desc-<selection>_windows.z
 rule windows:
     """Cut the windows of one recording that the HED queries of a selection give."""
     input:
-        ancient("results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json"),
+        ancient(
+            "results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json"
+        ),
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
@@ -17,13 +19,6 @@ rule windows:
         events="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_events.tsv",
         sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_events.json",
         store="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_windows.zarr.zip",
-    params:
-        root=lambda w: STUDY.root(w.dataset),
-        row=lambda w: STUDY.row(
-            w.dataset, w.rec, "rec", "subject", "events", "events_json", "hed_version", "events_sha256"
-        ),
-        selection=lambda w: config["selections"][w.selection],
-        code=digest("windows"),
     log:
         "results/logs/windows/{dataset}/{recipe}/{rec}_desc-{selection}.log",
     benchmark:
@@ -34,6 +29,20 @@ rule windows:
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        row=lambda w: STUDY.row(
+            w.dataset,
+            w.rec,
+            "rec",
+            "subject",
+            "events",
+            "events_json",
+            "hed_version",
+            "events_sha256",
+        ),
+        selection=lambda w: config["selections"][w.selection],
+        code=digest("windows"),
     message:
         "{wildcards.dataset}: cut windows '{wildcards.selection}' of {wildcards.rec}"
     script:

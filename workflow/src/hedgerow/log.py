@@ -43,6 +43,23 @@ def say(text):
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
+def steps(every=10.0):
+    """A function ``progress(step, steps, row)`` that logs a line with the time left, at most every `every` s."""
+    began = last = time.monotonic()
+
+    def progress(step, steps, row):
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every and step < steps:
+            return
+        last = now
+        left = (now - began) / max(step, 1) * (steps - step)
+        found = "".join(f", {key} {value:.4g}" for key, value in (row or {}).items() if key != "epoch")
+        say(f"step {step} of {steps}, {left:.0f} s left{found}")
+
+    return progress
+
+
 def versions():
     """Versions of the libraries that can change a result, as far as they are installed here."""
     found = {}

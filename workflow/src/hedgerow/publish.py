@@ -29,7 +29,7 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
     Parameters
     ----------
     tree : path
-        Folder to write; must not exist or be empty.
+        Folder to write; what stands there is replaced.
     dataset : str
         Name of the dataset in the config.
     raw : path
@@ -51,7 +51,8 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
         Account: recordings published and left out (with reasons), number of files.
     """
     tree, raw = Path(tree), Path(raw)
-    tree.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(tree, ignore_errors=True)
+    tree.mkdir(parents=True)
     left = [row for row in recordings.to_dict("records") if row["status"] != "ok"]
     left = [{"rec": row["rec"], "reason": row["reason"], "message": row["message"]} for row in left]
     published = []
@@ -180,8 +181,8 @@ def _people(tree, raw, participants, split, published):
 
 
 def _descriptions(tree, selections):
-    rows = [("clean", "cleaned signal: drifts, bad channels and artefacts removed, all channels and samples kept")]
+    rows = [("desc-clean", "cleaned signal: drifts, bad channels and artefacts removed, all channels and samples kept")]
     for name, block in selections.items():
         queries = "; ".join(f"{label}: {query}" for label, query in block["classes"].items())
-        rows.append((name, f"events with the windows that these HED queries select ({queries})"))
+        rows.append((f"desc-{name}", f"events with the windows that these HED queries select ({queries})"))
     table.write(tree / "descriptions.tsv", pd.DataFrame(rows, columns=["desc_id", "description"]))

@@ -1,12 +1,15 @@
 """Planted against recovered: compares results with the truth of a simulated dataset.
 
 In: the truth that `simulate.write` returns (or its ``sourcedata/truth.json``) and what the workflow found. Out: small
-JSON-able dicts for the report. Pure: no file is read here.
+JSON-able dicts for the report. Only `collect` reads files.
 """
+
+from pathlib import Path
 
 import numpy as np
 
-from hedgerow import simulate
+from hedgerow import account, io, simulate, store, table
+from hedgerow.clean import drifts
 
 
 def _power(x, sfreq, band):
@@ -146,3 +149,105 @@ def channels(truth, accounts):
             false += [[name, channel] for channel in reported if channel != known[fault]]
         result[fault] = {"found": found, "missed": missed, "false": false}
     return result
+
+
+def recording(raw, clean, sfreq, names, account, truth):
+    """`bursts` of one recording, the raw signal brought to the filter and reference of the clean one first.
+
+    Parameters
+    ----------
+    raw, clean : (channels, samples) arrays
+        EEG channels in µV.
+    sfreq : float
+        Hz.
+    names : list of str
+        Rows of both.
+    account : dict
+        Of the cleaning: ``highpass``, ``reference`` and the bad channels, which are left out.
+    truth : dict
+        ``recordings[...]`` of the truth.
+    """
+    raw = np.asarray(raw) if account["highpass"] is None else drifts.highpass(raw, sfreq, account["highpass"])
+    bad = {*account["flat"], *account["uncorrelated"], *account["marked"]}
+    good = [row for row, name in enumerate(names) if name not in bad]
+    if account["reference"] is not None:
+        wanted = names if account["reference"] == "average" else account["reference"]
+        raw = raw - raw[[row for row in good if names[row] in wanted]].mean(axis=0)
+    return bursts(raw[good], np.asarray(clean)[good], sfreq, truth["bursts"], [names[row] for row in good])
+
+
+def responses(truth, arrays, reference, *, subjects):
+    """`response` of every planted term among the coefficients of a model's maps over time.
+
+    Parameters
+    ----------
+    truth : dict
+    arrays : dict
+        Maps of a model: ``coef`` (unit, coefficient, channel, time) and its coordinates.
+    reference
+        Of the recipe.
+    subjects : list of str
+        People in the model (``sub-01``).
+
+    Returns
+    -------
+    list of dict
+    """
+    terms = [term for term in truth["response"]["terms"] if term in set(arrays["coefficient"])]
+    return [
+        response(
+            truth,
+            arrays["coef"][0, list(arrays["coefficient"]).index(term)],
+            list(arrays["channel"]),
+            arrays["time"],
+            reference,
+            term=term,
+            subjects=subjects,
+        )
+        for term in terms
+    ]
+
+
+def collect(root, clean, maps, reference):
+    """Everything that the report says of planted against recovered in one dataset.
+
+    Parameters
+    ----------
+    root : path
+        The simulated dataset, with ``sourcedata/truth.json``.
+    clean : list of path
+        Clean signals (.vhdr); account and channel table of each stand beside it.
+    maps : dict of str to path
+        Maps of the models by name.
+    reference
+        Of the recipe.
+
+    Returns
+    -------
+    dict
+        ``effect`` and ``sex`` of the truth; ``channels`` as from `channels`; ``bursts``: mean reduction in dB, of each
+        burst and by recording; ``responses``: by model as from `responses`.
+    """
+    truth = account.read(Path(root) / "sourcedata" / "truth.json")
+    accounts, by_recording, each = {}, {}, []
+    for header in map(str, clean):
+        stem = header.removesuffix("_desc-clean_eeg.vhdr")
+        found, rec = account.read(f"{stem}_desc-clean_account.json"), stem[stem.index("/sub-") + 1 :]
+        if found["status"] != "ok":
+            continue
+        listed = table.read(f"{stem}_desc-clean_channels.tsv")
+        eeg = (listed["type"] == "EEG").to_numpy()
+        (raw, sfreq), (mended, _) = io.read_signal(Path(root) / f"{rec}_eeg.vhdr"), io.read_signal(header)
+        names, planted_here = list(listed["name"][eeg]), truth["recordings"][rec]
+        compared = recording(raw[eeg], mended[eeg], sfreq, names, found, planted_here)
+        accounts[rec], by_recording[rec], each = found, compared["db"], each + compared["each"]
+    people = sorted({rec.split("/")[0] for rec in accounts})
+    fitted = {name: store.read_arrays(path) for name, path in maps.items()}
+    over_time = {name: arrays for name, (arrays, attrs) in fitted.items() if attrs["axis"] == "time"}
+    return {
+        "effect": truth["effect"],
+        "sex": truth["sex"],
+        "channels": channels(truth, accounts),
+        "bursts": {"db": float(np.mean(each)) if each else None, "each": each, "recordings": by_recording},
+        "responses": {name: responses(truth, found, reference, subjects=people) for name, found in over_time.items()},
+    }

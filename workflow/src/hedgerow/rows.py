@@ -57,6 +57,34 @@ def collect(stores, participants):
     return pd.concat(tables, ignore_index=True)
 
 
+def people(recordings, participants):
+    """Every subject of the study that has a recording, one row each.
+
+    Parameters
+    ----------
+    recordings, participants : list of path
+        ``recordings.tsv`` and ``participants.tsv`` of the datasets, in the same order.
+
+    Returns
+    -------
+    DataFrame
+        ``dataset``, ``subject``, ``label`` (``<dataset>-<subject>``) and the columns of the participants; ``person``
+        among them says who is the same in several datasets.
+    """
+    tables = []
+    for listed, described in zip(recordings, participants):
+        dataset = Path(listed).parent.name
+        rows = table.read(listed)
+        subjects = sorted(rows["subject"][rows["status"] == "ok"].astype(str).unique())
+        found = pd.DataFrame({"dataset": dataset, "subject": subjects})
+        found["participant_id"] = "sub-" + found["subject"]
+        known = table.read(described)
+        known = known[[name for name in known if name not in ("dataset", "subject", "label")]]
+        tables.append(found.merge(known, on="participant_id", how="left").drop(columns="participant_id"))
+    everybody = pd.concat(tables, ignore_index=True)
+    return everybody.assign(label=everybody["dataset"] + "-" + everybody["subject"])
+
+
 def features(parts):
     """Spectra of the windows of many stores as one feature store.
 

@@ -243,7 +243,7 @@ def windows(
     return signal, table, marked, info, account | {"channels": len(names), "samples": n_samples}
 
 
-def recording(x, rate, channels, events, sidecar, /, *, hed_version, **selection):
+def recording(x, rate, channels, events, sidecar, hed_version, /, **selection):
     """Windows of the EEG channels of one clean recording, its marked events and their sidecar.
 
     Parameters

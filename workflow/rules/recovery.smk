@@ -1,0 +1,43 @@
+"""For a simulated dataset: planted against recovered.
+
+needs  the truth beside the raw data, clean signals and accounts, maps of the models
+makes  results/studies/<study>/recovery_<dataset>.json
+"""
+
+
+rule recovery:
+    """Hold what was found against what was planted in a simulated dataset."""
+    input:
+        receipt="results/raw/{dataset}_receipt.json",
+        clean=lambda w: STUDY.files(
+            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
+            w.dataset,
+        ),
+        accounts=lambda w: STUDY.files(
+            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
+            w.dataset,
+        ),
+        maps=expand(
+            "results/studies/<study>/grid/{model}/maps.zarr.zip",
+            model=config["models"],
+        ),
+    output:
+        "results/studies/<study>/recovery_{dataset}.json",
+    log:
+        "results/logs/recovery/<study>/{dataset}.log",
+    benchmark:
+        "results/benchmarks/recovery/<study>/{dataset}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        root=lambda w: STUDY.root(w.dataset),
+        reference=config["recipes"][config["recipe"]]["reference"],
+        code=digest("recovery"),
+    message:
+        "{wildcards.dataset}: planted against recovered"
+    script:
+        "../scripts/recovery.py"

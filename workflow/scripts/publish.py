@@ -1,0 +1,24 @@
+"""Gather one dataset's derivative and hold it against the official validator."""
+
+from pathlib import Path
+
+from hedgerow import account, log, publish, table
+
+log.start(snakemake)
+given, params, tree = snakemake.input, snakemake.params, Path(snakemake.output.description).parent
+stems = [path.removesuffix("_desc-clean_account.json") for path in given.files if path.endswith("clean_account.json")]
+done = publish.gather(
+    tree,
+    dataset=snakemake.wildcards.dataset,
+    raw=params.root,
+    stems=stems,
+    features=given.features,
+    recordings=table.read(given.recordings),
+    participants=table.read(given.participants),
+    split=table.read(given.split),
+    config=given.config,
+    selections=params.selections,
+)
+validation = publish.validate(tree)
+log.say(f"{done['files']} files; the validator found {validation['errors']} errors: {validation['codes']}")
+account.write(snakemake.output.validation, {**done, **validation})

@@ -1,0 +1,10 @@
+"""Hold what was found against what was planted in a simulated dataset."""
+
+from pathlib import Path
+
+from hedgerow import account, log, recovery
+
+log.start(snakemake)
+maps = {Path(path).parent.name: path for path in snakemake.input.maps}
+done = recovery.collect(snakemake.params.root, snakemake.input.clean, maps, snakemake.params.reference)
+account.write(snakemake.output[0], account.ok("recovery", **done))
