@@ -5,8 +5,7 @@ from hedgerow.nets import data
 
 log.start(snakemake)
 given, block = snakemake.input, snakemake.params.network
-target = {"target": block["target"], "labels": block["labels"]}
-found, classes = data.examples(given.stores, given.participants, given.split, **target)
+found, classes = data.examples(given.stores, given.participants, given.split, block)
 where = {"threads": snakemake.params.threads, "gpus": snakemake.resources.gpu}
 tables = data.predictions(given.weights, given.stores, found, block, **where)
 done = data.summary(tables, classes, block)

@@ -5,23 +5,16 @@ from hedgerow.nets import data, train
 from safetensors.torch import save_file
 
 log.start(snakemake)
-given, params, out, seed = snakemake.input, snakemake.params, snakemake.output, int(snakemake.wildcards.seed)
-block = params.network
-target = {"target": block["target"], "labels": block["labels"]}
-found, classes = data.examples(given.stores, given.participants, given.split, **target)
-role = data.roles(found, snakemake.wildcards.fold, validation=block["validation"], seed=seed)
-shown = found[role != "test"].reset_index(drop=True)
-X = data.load(given.stores, shown, shuffle_time=block["shuffle_time"])
-weights, curve, done = train.fit(
-    X,
-    shown["y"].to_numpy(),
-    validation=role[role != "test"] == "validation",
-    n_outputs=len(classes),
-    **data.settings(block, seed=seed, threads=params.threads, gpus=snakemake.resources.gpu),
-    checkpoint=data.folder_of(params.checkpoint),
-    progress=log.steps(),
-)
+given, params, out, wildcards = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards
+block, seed = params.network, int(wildcards.seed)
+found, classes = data.examples(given.stores, given.participants, given.split, block)
+role = data.roles(found, wildcards.fold, validation=block["validation"], seed=seed)
+log.say(f"windows to {data.counts(role)}, classes {', '.join(classes)}")
+task = data.task(given.stores, found, role, block, n_outputs=len(classes))
+settings = data.settings(block, seed=seed, threads=params.threads, gpus=snakemake.resources.gpu)
+checkpoint = data.folder_of(params.checkpoint)
+weights, curve, done = train.fit(**task, **settings, checkpoint=checkpoint, progress=log.steps())
 save_file(weights, out.weights)
 table.write(out.curve, curve)
 account.write(out.account, account.ok("train", **done))
-data.forget(params.checkpoint)
+data.forget(checkpoint)

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
@@ -85,6 +86,17 @@ def files(tree):
     """Paths of all files of a derivative, relative to it, sorted; ``.bidsignore`` itself is one."""
     tree = Path(tree)
     return sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
+
+
+def seen(tree):
+    """Those of `files` that the validator counts: not `IGNORED`, dot files, ``sourcedata/`` and ``code/``."""
+    return [
+        path
+        for path in files(tree)
+        if path.split("/")[0] not in ("sourcedata", "code")
+        and not any(part.startswith(".") for part in path.split("/"))
+        and not any(fnmatch(part, pattern) for part in path.split("/") for pattern in IGNORED)
+    ]
 
 
 def validate(tree):

@@ -11,7 +11,7 @@ from hedgerow import rows, split, table
 from hedgerow.nets import evaluate, train
 
 
-def examples(stores, participants, split_table, *, target, labels=None):
+def examples(stores, participants, split_table, network):
     """Every window that can be used, with its class and its person's fold.
 
     Parameters
@@ -20,10 +20,9 @@ def examples(stores, participants, split_table, *, target, labels=None):
         Windows stores and tables of participants.
     split_table : path
         ``split.tsv``.
-    target : str
-        ``label`` or a column of events or participants.
-    labels : list of str, optional
-        Classes of the selection whose windows are used.
+    network : dict
+        Block of the config: ``target`` (``label`` or a column of events or participants) and ``labels`` (classes of
+        the selection whose windows are used, or None).
 
     Returns
     -------
@@ -38,6 +37,7 @@ def examples(stores, participants, split_table, *, target, labels=None):
     ValueError
         An unknown target or label, or fewer than two classes.
     """
+    target, labels = network["target"], network["labels"]
     found = rows.collect(stores, participants)
     found["trial"] = found.groupby("store").cumcount()
     if labels is not None:
@@ -81,6 +81,27 @@ def load(stores, chosen, *, shuffle_time=False, seed=1):
     """Windows of the rows `chosen` as float32 (windows, channels, samples) in µV, time-shuffled on request."""
     X, _ = rows.values(stores, chosen)
     return evaluate.shuffle_time(X, seed=seed) if shuffle_time else X
+
+
+def task(stores, found, role, network, *, n_outputs):
+    """Keywords of `train.fit`: the windows that train and validate; the tested ones are not even read."""
+    shown = (role != "test").nonzero()[0]
+    if not (role[shown] == "train").any():
+        raise ValueError("nobody is left to train on: use fewer folds or a smaller validation share")
+    rows_shown = found.iloc[shown].reset_index(drop=True)
+    X = load(stores, rows_shown, shuffle_time=network["shuffle_time"])
+    return {
+        "X": X,
+        "y": rows_shown["y"].to_numpy(),
+        "validation": role[shown] == "validation",
+        "n_outputs": n_outputs,
+    }
+
+
+def counts(role):
+    """How many windows have each role."""
+    names, numbers = np.unique(role, return_counts=True)
+    return dict(zip(names.tolist(), numbers.tolist()))
 
 
 def settings(network, *, seed, threads, gpus):
