@@ -33,11 +33,10 @@ rule split:
         mem_mb=1000,
         runtime=5,
     params:
-        split=config["split"],
-        subjects=lambda w: STUDY.subjects(),
+        split=STUDY.split(),
         code=digest("split"),
     message:
-        "deal {params.subjects} people to {params.split[folds]} folds"
+        "deal the people of the study to folds"
     script:
         "../scripts/split.py"
 

@@ -32,7 +32,7 @@ rule publish:
     """Gather one dataset's derivative and hold it against the official validator."""
     input:
         config="results/studies/<study>/config.yaml",
-        split="results/studies/<study>/split.tsv",
+        split=STUDY.split_table(),
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
         files=lambda w: STUDY.publishable(w.dataset),

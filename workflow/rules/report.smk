@@ -43,7 +43,7 @@ rule report:
             "results/studies/<study>/published/{dataset}_validation.json",
             dataset=config["datasets"],
         ),
-        split="results/studies/<study>/split.tsv",
+        split=STUDY.split_table(),
     output:
         "results/studies/<study>/report.html",
     log:

@@ -15,7 +15,7 @@ done = publish.gather(
     features=given.features,
     recordings=table.read(given.recordings),
     participants=table.read(given.participants),
-    split=table.read(given.split),
+    split=table.read(given.split[0]) if given.split else None,
     config=given.config,
     selections=params.selections,
 )

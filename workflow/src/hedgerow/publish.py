@@ -40,7 +40,7 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
     features : list of path
         Feature stores of the dataset.
     recordings, participants, split : DataFrame
-        ``recordings.tsv``, ``participants.tsv`` and ``split.tsv``.
+        ``recordings.tsv``, ``participants.tsv`` and ``split.tsv`` (None without networks).
     config : path
         The merged config, which goes to ``code/``.
     selections : dict
@@ -72,9 +72,15 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
     description = _description(raw, dataset)
     account.write(tree / "dataset_description.json", description)
     (tree / ".bidsignore").write_text("\n".join(IGNORED) + "\n", encoding="utf-8")
-    _people(tree, raw, participants, split[split["dataset"] == dataset], published)
+    _people(tree, raw, participants, None if split is None else split[split["dataset"] == dataset], published)
     _descriptions(tree, selections)
-    facts = {"version": __version__, "published": published, "left": left, "selections": selections}
+    facts = {
+        "version": __version__,
+        "published": published,
+        "left": left,
+        "selections": selections,
+        "split": split is not None,
+    }
     text = Template(README.read_text(encoding="utf-8"), trim_blocks=True).render(
         dataset=dataset, **facts, **description
     )
@@ -179,16 +185,18 @@ def _people(tree, raw, participants, split, published):
     """participants.tsv of the published people with the study's fold, and its sidecar."""
     here = {rec.split("/")[0] for rec in published}
     people = participants[participants["participant_id"].isin(here)].copy()
-    folds = dict(zip("sub-" + split["subject"].astype(str), split["fold"]))
-    people["split"] = [f"fold-{folds[name]}" if name in folds else pd.NA for name in people["participant_id"]]
+    if split is not None:
+        folds = dict(zip("sub-" + split["subject"].astype(str), split["fold"]))
+        people["split"] = [f"fold-{folds[name]}" if name in folds else pd.NA for name in people["participant_id"]]
     table.write(tree / "participants.tsv", people)
     source = raw / "participants.json"
     sidecar = json.loads(source.read_text(encoding="utf-8-sig")) if source.is_file() else {}
     sidecar = {name: entry for name, entry in sidecar.items() if name in people}
-    sidecar["split"] = {
-        "Description": "Fold of the study: the windows of a person are never in two folds",
-        "Levels": {name: f"people of {name}" for name in sorted(people["split"].dropna().unique())},
-    }
+    if split is not None:
+        sidecar["split"] = {
+            "Description": "Fold of the study: the windows of a person are never in two folds",
+            "Levels": {name: f"people of {name}" for name in sorted(people["split"].dropna().unique())},
+        }
     account.write(tree / "participants.json", sidecar)
 
 

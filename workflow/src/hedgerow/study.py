@@ -65,6 +65,15 @@ class Study:
         chosen = sorted((d, p) for d, p in found if part is None or p == int(part))
         return [pattern.format(dataset=d, recipe=recipe, part=p) for d, p in chosen]
 
+    def split(self):
+        """Keywords of `hedgerow.split.assign`: as configured, or one fold a person if no network asks for others."""
+        asked = {block["folds"] for block in self.config["networks"].values()}
+        return self.config["split"] if "split" in asked else {"method": "leave-one-subject-out"}
+
+    def split_table(self):
+        """``split.tsv`` where a network needs one, else nothing."""
+        return [f"results/studies/{self.config['study']}/split.tsv"] if self.config["networks"] else []
+
     def folds(self, network):
         """Names of the folds of a network: ``1..k`` or, left out one by one, ``<dataset>-<subject>``."""
         if self.config["networks"][network]["folds"] == "leave-one-subject-out":
@@ -116,10 +125,6 @@ class Study:
         for name in self.config["selections"]:
             endings += [f"{name}_events.tsv", f"{name}_events.json", f"{name}_windows.zarr.zip"]
         return [path for ending in endings for path in self.files(f"{DERIVATIVES}_desc-{ending}", dataset)]
-
-    def subjects(self):
-        """Number of subjects of the study."""
-        return len({(d, row["subject"]) for d in self.config["datasets"] for row in self.recordings(d)})
 
     def root(self, dataset):
         """Folder of a dataset's raw files."""
