@@ -32,3 +32,21 @@ def xp(request):
         pytest.importorskip("torch")
         return pytest.importorskip("array_api_compat.torch")
     return pytest.importorskip(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Folder in which the smallest study has been run once, for all tests and workers; read-only for them."""
+    from filelock import FileLock
+
+    import workflow
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if base.name.startswith("popen-") else base
+    folder = base / "tiny-run"
+    with FileLock(base / "tiny-run.lock"):
+        if not (folder / "done").is_file():
+            folder.mkdir()
+            text = workflow.run(folder, ROOT / "tests/e2e/tiny.yaml")
+            (folder / "done").write_text(text)
+    return folder

@@ -35,7 +35,7 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (small(recipez={}), ["'recipez'", "top level", "'recipes'"]),
+        (small(recipez={}), ["'recipez'", "top level", "did you mean 'recipe"]),
         (small(recipes={"standard": {"asr_cuttoff": 5}}), ["'asr_cuttoff'", "recipes.standard", "'asr_cutoff'"]),
         (small(recipes={"standard": {"asr_cutoff": -1}}), ["recipes.standard.asr_cutoff", "-1"]),
         (small(recipe="standart"), ["'standart'", "'standard'"]),

@@ -39,7 +39,7 @@ def test_an_edit_re_runs_the_rules_that_use_the_module(copy):
     assert changed(digests, before) == {"spectra"}
     with open(workflow / "src/hedgerow/clean/asr.py", "a") as file:
         file.write("\nextra = 1\n")
-    assert changed(digests, before) == {"spectra", "clean"}
+    assert changed(digests, before) == {"spectra", "clean", "recovery"}
 
 
 def test_an_edit_of_the_array_module_reaches_through_siblings(copy):

@@ -1,0 +1,115 @@
+"""Recordings broken each in its own way, among sound ones: quarantined with a sentence, and nothing is lost."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from hedgerow import account, simulate, store, table
+
+from workflow import planned, run
+
+STUDY = yaml.safe_load((ROOT / "tests/e2e/tiny.yaml").read_text(encoding="utf-8"))
+REC = "sub-{0}/eeg/sub-{0}_task-sounds"
+
+#: What befalls which subject, and the reason code and words with which it must leave.
+FAULTS = {
+    "05": ("not-finite", ["NaN", "Cz"]),
+    "06": ("truncated", ["sub-06", "RecordingDuration"]),
+    "07": ("no-events", ["sub-07", "events.tsv"]),
+    "08": ("missing-file", ["sub-08", ".eeg"]),
+    "09": ("no-match", ["tone", "click"]),
+    "10": ("unreadable", ["sub-10", ".vhdr"]),
+    "11": ("bad-hed", ["line"]),
+}
+
+
+def _spoil(raw):
+    """Break the recordings of subjects 05 to 11 of the dataset `raw`."""
+    stem = {subject: raw / REC.format(subject) for subject in FAULTS}
+    names = list(table.read(raw / (REC.format("05") + "_channels.tsv"))["name"])
+    signal = np.fromfile(f"{stem['05']}_eeg.eeg", dtype="<f4").reshape(-1, len(names))
+    signal[5000:5010, names.index("Cz")] = np.nan
+    signal.tofile(f"{stem['05']}_eeg.eeg")
+    data = (raw / (REC.format("06") + "_eeg.eeg")).read_bytes()
+    (raw / (REC.format("06") + "_eeg.eeg")).write_bytes(data[: len(data) // 2])
+    (raw / (REC.format("07") + "_events.tsv")).unlink()
+    (raw / (REC.format("08") + "_eeg.eeg")).unlink()
+    events = table.read(f"{stem['09']}_events.tsv")
+    table.write(f"{stem['09']}_events.tsv", events[events["trial_type"] != "sound"])
+    (raw / (REC.format("10") + "_eeg.vhdr")).write_text("no header\n")
+    events = table.read(f"{stem['11']}_events.tsv")
+    table.write(f"{stem['11']}_events.tsv", events[events["trial_type"] != "eyes_closed"])
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faulty")
+    simulate.write(folder / "raw", seed=3, subjects=11, channels=8, seconds=30)
+    _spoil(folder / "raw")
+    study = STUDY | {"study": "faulty", "datasets": {"raw": {"source": "path", "path": "raw"}}, "parts": 1}
+    study["models"] = {"response": STUDY["models"]["response"]}
+    study["networks"] = {"eyes": STUDY["networks"]["eyes"] | {"further_seeds": 0}}
+    (folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return folder, run(folder, folder / "study.yaml")
+
+
+def _account(folder, subject):
+    """The first account with which the recording of `subject` was quarantined."""
+    rows = {row["subject"]: row for row in table.read(folder / "results/index/raw/recordings.tsv").to_dict("records")}
+    if rows[subject]["status"] != "ok":
+        return rows[subject]
+    stem = folder / "results/derivatives/raw/standard" / REC.format(subject)
+    found = account.read(f"{stem}_desc-clean_account.json")
+    if found["status"] != "ok":
+        return found
+    accounts = [store.account(f"{stem}_desc-{name}_windows.zarr.zip") for name in ("sounds", "eyes")]
+    return next(each for each in accounts if each["status"] != "ok")
+
+
+@pytest.mark.parametrize("subject", FAULTS)
+def test_a_broken_recording_leaves_by_its_account(faulty, subject):
+    folder, _ = faulty
+    code, words = FAULTS[subject]
+    found = _account(folder, subject)
+    assert (found["status"], found["reason"]) == ("quarantined", code), found["message"]
+    for word in words:
+        assert word in found["message"]
+
+
+def test_the_rest_of_the_study_is_complete(faulty):
+    folder, text = faulty
+    results = folder / "results/studies/faulty"
+    assert "recordings: 7 ok, 4 quarantined" in text  # 07, 09 and 11 have a clean signal, but windows of no or one kind
+    design = json.loads((results / "grid/response/account.json").read_text())
+    assert design["design"]["rows"] > 0
+    rows = table.read(results / "grid/response/rows.tsv")
+    assert set(rows["subject"]) == {"01", "02", "03", "04"}
+    page = (results / "report.html").read_text(encoding="utf-8")
+    for subject, (code, _) in FAULTS.items():
+        assert f"sub-{subject}" in page and code in page
+    validation = json.loads((results / "published/raw_validation.json").read_text())
+    assert validation["errors"] == 0
+    assert {row["rec"] for row in validation["left_out"]} >= {REC.format("05"), REC.format("06")}
+    published = results / "published/raw"
+    assert not (published / "sub-05").exists() and (published / "sub-01").is_dir()
+
+
+def test_four_people_are_judged_over_their_trials(faulty):
+    folder, _ = faulty
+    arrays, _ = store.read_arrays(folder / "results/studies/faulty/grid/response/maps.zarr.zip")
+    assert list(arrays["unit"]) == [f"raw/{subject}" for subject in ("01", "02", "03", "04")]
+
+
+def test_a_mended_recording_alone_runs_again(faulty):
+    folder, _ = faulty
+    sound = folder / "sound"
+    simulate.write(sound, seed=3, subjects=6, channels=8, seconds=30)
+    shutil.copy(sound / (REC.format("06") + "_eeg.eeg"), folder / "raw" / (REC.format("06") + "_eeg.eeg"))
+    rec = "results/derivatives/raw/standard/" + REC.format("06") + "_desc-clean_account.json"
+    text = run(folder, folder / "study.yaml", rec)
+    assert "clean sub-06" in text and text.count("clean sub-") == 1
+    assert account.read(folder / rec)["status"] == "ok"
+    assert planned(run(folder, folder / "study.yaml", "--dry-run"))["windows"] == 2

@@ -1,0 +1,157 @@
+"""The whole workflow on the smallest study: complete, idempotent, shared between studies, re-run by content."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from conftest import ROOT
+from hedgerow import publish, simulate, store, table
+
+from workflow import nothing_to_do, planned, run
+
+TINY = ROOT / "tests/e2e/tiny.yaml"
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Write a variant of the smallest study: ``config(key=value, ...)`` gives its path."""
+
+    def write(**changes):
+        content = {**yaml.safe_load(TINY.read_text(encoding="utf-8")), **changes}
+        path = tmp_path / "study.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the workflow that a test may edit."""
+    target = tmp_path / "checkout"
+    for name in ("workflow", "envs", "config"):
+        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copy(ROOT / "Snakefile", target)
+    return target
+
+
+def test_the_run_is_complete_and_counts_its_recordings(tiny):
+    text = (tiny / "done").read_text()
+    assert "recordings: 6 ok, 0 quarantined" in text
+    results = tiny / "results/studies/tiny"
+    page = (results / "report.html").read_text(encoding="utf-8")
+    assert "sub-06" in page
+    validation = json.loads((results / "published/tiny_validation.json").read_text())
+    assert validation["errors"] == 0
+    assert validation["files"] == len(publish.seen(results / "published/tiny"))
+    assert len(table.read(results / "networks/eyes/predictions.tsv")) == 6 * 20
+
+
+def test_the_derivative_ignores_exactly_what_bids_has_no_name_for(tiny):
+    tree = tiny / "results/studies/tiny/published/tiny"
+    assert (tree / ".bidsignore").read_text().split() == ["*_account.json", "*_windows.zarr.zip", "features"]
+    outside = set(publish.files(tree)) - set(publish.seen(tree)) - {".bidsignore", "code/config.yaml"}
+    endings = ("_account.json", "_windows.zarr.zip")
+    assert outside and all(path.endswith(endings) or path.startswith("features/") for path in outside)
+    per_recording = [path for path in publish.files(tree) if path.startswith("sub-01/")]
+    assert len(per_recording) <= 12
+
+
+def test_hed_survives_to_the_derivative(tiny):
+    raw, tree = tiny / "results/raw/tiny", tiny / "results/studies/tiny/published/tiny"
+    before = table.read(raw / "sub-01/eeg/sub-01_task-sounds_events.tsv")
+    after = table.read(tree / "sub-01/eeg/sub-01_task-sounds_desc-eyes_events.tsv")
+    assert after[before.columns.tolist()].equals(before)
+    sidecar = json.loads((tree / "sub-01/eeg/sub-01_task-sounds_desc-eyes_events.json").read_text())
+    hed = json.loads((raw / "task-sounds_events.json").read_text())
+    assert all(sidecar[name] == content for name, content in hed.items())
+    assert "window_class" in sidecar
+
+
+def test_a_second_run_does_nothing(tiny):
+    assert nothing_to_do(run(tiny, TINY, "--dry-run"))
+
+
+def test_a_second_study_shares_recordings_windows_and_spectra(tiny, config):
+    text = run(tiny, config(study="other", models={}, networks={}), "--dry-run")
+    assert not {"index", "clean", "windows", "spectra"} & set(planned(text))
+    assert "publish" in planned(text)
+
+
+def test_another_network_trains_and_evaluates_and_nothing_else(tiny, config):
+    networks = yaml.safe_load(TINY.read_text())["networks"]
+    networks["more"] = {**networks["eyes"], "further_seeds": 0}
+    rules = planned(run(tiny, config(networks=networks), "--dry-run"))
+    assert rules == {"train": 2, "evaluate": 1, "config": 1, "publish": 1, "report": 1}
+
+
+@pytest.mark.parametrize(
+    ("module", "rules"),
+    [
+        ("spectra.py", {"spectra"}),
+        ("grid/bootstrap.py", {"grid"}),
+        ("nets/models.py", {"train", "evaluate"}),
+        ("clean/asr.py", {"clean"}),
+        ("hed.py", {"windows"}),
+    ],
+)
+def test_an_edit_of_a_module_re_runs_its_rules(tiny, checkout, module, rules):
+    with open(checkout / "workflow/src/hedgerow" / module, "a") as file:
+        file.write("\nEXTRA = 1\n")
+    text = run(tiny, TINY, "--dry-run", "--quiet", "host", snakefile=checkout / "Snakefile")
+    changed = set()
+    for job in text.split("\n\n"):
+        if "rule " in job and ("Params have changed" in job or "Code has changed" in job):
+            changed.add(job.split("rule ")[1].split(":")[0])
+    expected = {rule for rule in rules if rule in planned(text)}
+    assert expected == rules
+    direct = {rule for rule in planned(text) if rule in changed} or rules
+    assert direct == rules
+
+
+def test_an_edit_of_comments_and_docstrings_re_runs_nothing(tiny, checkout):
+    for path in [*(checkout / "workflow/src").rglob("*.py"), *(checkout / "workflow/scripts").glob("*.py")]:
+        path.write_text(path.read_text(encoding="utf-8") + "\n# a remark\n", encoding="utf-8")
+    assert nothing_to_do(run(tiny, TINY, "--dry-run", snakefile=checkout / "Snakefile"))
+
+
+def test_a_mistyped_key_dies_at_parse_time(tiny, config):
+    text = run(tiny, config(recipes={"standard": {"asr_cuttoff": 5}}), "--dry-run", fails=True)
+    assert "unknown key 'asr_cuttoff' in recipes.standard; did you mean 'asr_cutoff'?" in text
+    assert "Traceback" not in text
+
+
+def test_other_parameters_under_a_used_name_are_refused(tiny, config):
+    text = run(tiny, config(recipes={"standard": {"asr_cutoff": 5}}), "--dry-run", fails=True)
+    assert "recipes.standard.asr_cutoff is 5" in text and "20.0" in text and "another name" in text
+
+
+def test_a_new_subject_runs_alone(tmp_path, config):
+    """The tree grows by a subject: its own jobs run, and of the study's those whose inputs grew."""
+    size = {"seed": 3, "channels": 8, "seconds": 30}
+    simulate.write(tmp_path / "raw", subjects=3, **size)
+    path = config(datasets={"grown": {"source": "path", "path": str(tmp_path / "raw")}}, features={}, models={})
+    target = "results/studies/tiny/published/grown_validation.json"
+    changes = config(**yaml.safe_load(path.read_text()) | {"networks": {}})
+    run(tmp_path, changes, target)
+    simulate.write(tmp_path / "more", subjects=4, **size)
+    shutil.copytree(tmp_path / "more/sub-04", tmp_path / "raw/sub-04")
+    shutil.copy(tmp_path / "more/participants.tsv", tmp_path / "raw/participants.tsv")
+    text = run(tmp_path, changes, target)
+    assert text.count("Finished jobid") == 5  # index, clean, two selections, publish
+    assert "recordings: 4 ok, 0 quarantined" in text
+    for file in (tmp_path / "raw").rglob("*"):
+        file.touch()
+    assert nothing_to_do(run(tmp_path, changes, target, "--dry-run"))
+
+
+def test_stores_are_the_same_bytes_when_made_again(tiny, tmp_path):
+    rec = "results/derivatives/tiny/standard/sub-01/eeg/sub-01_task-sounds_desc-eyes_windows.zarr.zip"
+    signal, index, attrs = store.read(tiny / rec)
+    assert len(signal) == len(index) == 20
+    assert attrs["subject"] == "01" and attrs["account"]["status"] == "ok"
+    shutil.copytree(tiny / "results", tmp_path / "results")
+    (tmp_path / rec).unlink()
+    run(tmp_path, TINY, rec, "--force", "--allowed-rules", "windows", "--rerun-triggers", "mtime")
+    assert (tmp_path / rec).read_bytes() == (tiny / rec).read_bytes()

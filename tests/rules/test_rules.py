@@ -1,0 +1,97 @@
+"""Each rule alone, in a folder of its own: it runs on its inputs and gives the same result again."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from workflow import run
+
+TINY = ROOT / "tests/e2e/tiny.yaml"
+D, S = "results/derivatives/tiny/standard", "results/studies/tiny"
+REC = f"{D}/sub-02/eeg/sub-02_task-sounds"
+
+#: Rule, what it is asked for, and which of its outputs must be the same bytes.
+RULES = {
+    "simulate": ("results/raw/tiny_receipt.json", ["results/raw/tiny/sub-02/eeg/sub-02_task-sounds_eeg.eeg"]),
+    "index": ("results/index/tiny/recordings.tsv", ["results/index/tiny/recordings.tsv"]),
+    "freeze": (f"{D}/code/recipe.json", [f"{D}/code/recipe.json"]),
+    "clean": (
+        f"{REC}_desc-clean_eeg.vhdr",
+        [f"{REC}_desc-clean_{end}" for end in ("eeg.vhdr", "eeg.eeg", "eeg.json", "channels.tsv", "account.json")],
+    ),
+    "windows": (
+        f"{REC}_desc-sounds_windows.zarr.zip",
+        [f"{REC}_desc-sounds_{end}" for end in ("windows.zarr.zip", "events.tsv", "events.json")],
+    ),
+    "spectra": (f"{D}/features/eyes_psd_0.zarr.zip", [f"{D}/features/eyes_psd_0.zarr.zip"]),
+    "design": (f"{S}/grid/response/design.json", [f"{S}/grid/response/design.json", f"{S}/grid/response/rows.tsv"]),
+    "moments": (f"{S}/grid/alpha/moments_tiny_0.npz", [f"{S}/grid/alpha/moments_tiny_0.npz"]),
+    "grid": (f"{S}/grid/response/maps.zarr.zip", [f"{S}/grid/response/maps.zarr.zip"]),
+    "split": (f"{S}/split.tsv", [f"{S}/split.tsv"]),
+    "train": (
+        f"{S}/networks/eyes/seed-1_fold-1.safetensors",
+        [f"{S}/networks/eyes/seed-1_fold-1{end}" for end in (".safetensors", "_curve.tsv", "_account.json")],
+    ),
+    "evaluate": (
+        f"{S}/networks/eyes/metrics.json",
+        [f"{S}/networks/eyes/{n}" for n in ("metrics.json", "predictions.tsv")],
+    ),
+    "recovery": (f"{S}/recovery_tiny.json", [f"{S}/recovery_tiny.json"]),
+    "config": (f"{S}/config.yaml", [f"{S}/config.yaml"]),
+    "publish": (
+        f"{S}/published/tiny_validation.json",
+        [f"{S}/published/tiny_validation.json", f"{S}/published/tiny/README"],
+    ),
+    "report": (f"{S}/report.html", [f"{S}/report.html"]),
+}
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _copy(source, target):
+    """Copy of a results tree that takes no space; files are replaced, never written into, by the rules."""
+    shutil.copytree(source, target, copy_function=os.link)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_rule_runs_alone_and_repeats_itself(tiny, tmp_path, rule):
+    target, outputs = RULES[rule]
+    _copy(tiny / "results", tmp_path / "results")
+    before = {name: _sha256(tiny / name) for name in outputs}
+    for name in outputs:
+        (tmp_path / name).unlink()
+    log = tmp_path / "results/logs" / rule
+    shutil.rmtree(log)
+    text = run(tmp_path, TINY, target, "--force", "--allowed-rules", rule, "--rerun-triggers", "mtime")
+    assert text.count("Finished jobid") == 1, text
+    assert {name: _sha256(tmp_path / name) for name in outputs} == before
+    assert any("numpy" in file.read_text() for file in log.rglob("*.log"))
+
+
+def test_every_rule_is_tested():
+    names = {
+        line.split()[1].rstrip(":")
+        for file in (ROOT / "workflow/rules").glob("*.smk")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("rule ", "checkpoint "))
+    }
+    assert names == set(RULES)
+
+
+def test_accounts_say_what_was_done(tiny):
+    found = json.loads((tiny / f"{REC}_desc-clean_account.json").read_text())
+    assert found["status"] == "ok" and found["versions"]["numpy"]
+    assert len(found["flat"]) == 1 and found["asr"]["cutoff"] == 20
+
+
+def test_the_files_of_a_recording_stay_within_their_budget(tiny):
+    every = [path for path in Path(tiny, "results").rglob("*") if path.is_file() and "sub-02" in str(path)]
+    raw_and_published = [path for path in every if "/raw/" in str(path) or "/published/" in str(path)]
+    assert len(every) - len(raw_and_published) <= 30

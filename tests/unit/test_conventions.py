@@ -1,0 +1,126 @@
+"""What every rule, script and module has in common."""
+
+import ast
+import inspect
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+SRC = ROOT / "workflow/src/hedgerow"
+SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
+RULE_FILES = sorted((ROOT / "workflow/rules").glob("*.smk"))
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+
+#: Rules that have a GPU where there is one.
+ON_GPU = {"spectra", "grid", "train", "evaluate"}
+
+
+def rules():
+    """Text of every rule by name."""
+    found = {}
+    for path in RULE_FILES:
+        for part in re.split(r"^(?=rule |checkpoint )", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            found[re.match(r"\w+ (\w+):", part).group(1)] = part
+    return found
+
+
+@pytest.mark.parametrize("name", rules())
+def test_a_rule_has_everything(name):
+    text = rules()[name]
+    for directive in ("output", "log", "benchmark", "conda", "threads", "resources", "message", "script"):
+        assert f"    {directive}:" in text, f"rule {name} lacks {directive}"
+    assert text.splitlines()[1].strip().startswith('"""')
+    assert f'"../scripts/{name}.py"' in text and f'code=digest("{name}")' in text
+    assert f"results/logs/{name}/" in text and f"results/benchmarks/{name}/" in text
+    assert re.search(r"mem_mb=\d+", text) and re.search(r"runtime=\d+", text)
+    assert ("gpu=1" in text) == (name in ON_GPU)
+    family = re.search(r"envs/(\w+)\.yaml", text).group(1)
+    assert (ROOT / f"envs/{family}.yaml").is_file()
+
+
+def test_every_rule_has_its_script_and_every_script_its_rule():
+    assert {path.stem for path in SCRIPTS} == set(rules())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_is_short_and_holds_no_logic(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 25
+    assert "log.start(snakemake)" in text and "snakemake.config" not in text
+    assert not any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in ast.walk(ast.parse(text)))
+
+
+def test_the_snakefile_is_a_table_of_contents():
+    lines = (ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60 and not any(line.startswith("def ") for line in lines)
+    assert len((ROOT / "workflow/rules/common.smk").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+@pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda path: str(path.relative_to(SRC)))
+def test_heavy_imports_stay_behind_their_doors(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = {
+        name.split(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+    }
+    inside = str(path.relative_to(SRC))
+    assert "snakemake" not in top
+    if inside not in ("bids.py", "io.py"):
+        assert not top & {"mne", "mne_bids", "bids", "pybv"}
+    if not inside.startswith("nets/"):
+        assert "torch" not in top
+    if inside in ("config.py", "study.py", "provenance.py", "account.py"):
+        assert not top & {"numpy", "pandas", "yaml", "jsonschema"}
+
+
+def _keywords(function, without=()):
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in without}
+
+
+def _schema(kind, without=()):
+    return {k: v.get("default") for k, v in SCHEMA["$defs"][kind]["properties"].items() if k not in without}
+
+
+def test_the_config_is_the_keywords_of_the_core():
+    from hedgerow import clean, simulate, spectra, split, windows
+
+    def plain(value):
+        return list(value) if isinstance(value, tuple) else value
+
+    recipe = {k: plain(v) for k, v in _keywords(clean.clean, ("names", "positions", "marked")).items()}
+    assert recipe == _schema("recipe")
+    selection = _keywords(windows.windows, ("hed_version", "classes"))
+    assert selection == _schema("selection", ("classes",))
+    assert {k: plain(v) for k, v in _keywords(split.assign).items()} == {
+        k: plain(v) for k, v in _schema("split").items()
+    }
+    assert set(_keywords(spectra.psd, ("batch",))) == set(_schema("feature", ("selection",)))
+    assert _keywords(simulate.write) == {
+        k: v for k, v in _schema("dataset").items() if k in _keywords(simulate.write)
+    } and set(_keywords(simulate.write)) | {"source", "path"} == set(_schema("dataset"))
+
+
+def test_the_network_block_is_the_keywords_of_training():
+    train = pytest.importorskip("hedgerow.nets.train")
+    from hedgerow.nets import models
+
+    settings = _keywords(train.fit)
+    block = _schema("network")
+    for key in ("model", "epochs", "batch", "optimiser", "lr", "weight_decay", "seed"):
+        assert settings[key] == block[key], key
+    assert set(SCHEMA["$defs"]["network"]["properties"]["model"]["enum"]) == set(models.MODELS)
+    assert set(SCHEMA["$defs"]["network"]["properties"]["optimiser"]["enum"]) == set(train.OPTIMISERS)
+
+
+def test_reason_codes_stand_in_one_table():
+    from hedgerow import account
+
+    used = set()
+    for path in SRC.rglob("*.py"):
+        used |= set(re.findall(r'Fault\(\s*"([a-z-]+)"', path.read_text(encoding="utf-8")))
+    assert used <= set(account.REASONS)
