@@ -1,0 +1,362 @@
+"""Pictures of arrays for the report: functions that return matplotlib figures; no statistics, no file.
+
+What they share (style, colours, topographies, the way into a page) stands in `hedgerow._canvas`. Channels of an image
+run from the front of the head to its back.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ._canvas import COLOURS, FAINT, INK, RULE, colours, limit, placed, styled, topography
+
+#: More channels than this are named only in part.
+NAMED = 40
+
+
+@styled
+def cleaning(changed, removed, flagged, variance, positions, *, most=24):
+    """What the cleaning did to the recordings of a study.
+
+    Parameters
+    ----------
+    changed, removed : ndarray (recordings,)
+        Share of samples changed and of variance removed, 0 ... 1; NaN where the step was off.
+    flagged : dict of str to dict of str to int
+        By reason, in how many recordings each channel was bad.
+    variance : ndarray (channels,)
+        Mean share of variance removed from each channel, 0 ... 1.
+    positions : ndarray (channels, 3)
+        In m; NaN where unknown.
+    most : int
+        Channels that are shown at most, the most frequent first.
+    """
+    figure = Figure(figsize=(10, 2.9), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1.5, 0.9])
+    left.scatter(100 * changed, 100 * removed, s=24, color=COLOURS[0], alpha=0.6, linewidths=0)
+    left.set(title="Recordings", xlabel="Samples changed (%)", ylabel="Variance removed (%)")
+    left.set(xlim=(0, None), ylim=(0, None))
+    _stacked(middle, flagged, most)
+    middle.set(title="Bad channels", ylabel="Recordings")
+    right.set_axis_off()
+    if placed(np.where(np.isfinite(variance)[:, None], positions, np.nan)):
+        top = 100 * np.nanmax(variance) or 1.0
+        image = topography(right, 100 * variance, positions, (0, top), cmap="viridis")
+        right.set_title("Variance removed (%)", loc="center")
+        figure.colorbar(image, ax=right, shrink=0.7)
+    return figure
+
+
+def _stacked(axes, flagged, most):
+    """Bars of how often each channel is flagged, stacked by reason."""
+    names = {name for channels in flagged.values() for name in channels}
+    totals = {name: sum(channels.get(name, 0) for channels in flagged.values()) for name in names}
+    shown = sorted(totals, key=lambda name: (-totals[name], name))[:most]
+    if not shown:
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center")
+        return
+    floor = np.zeros(len(shown))
+    for colour, (reason, channels) in zip(COLOURS[1:], flagged.items()):
+        height = np.array([channels.get(name, 0) for name in shown])
+        axes.bar(shown, height, bottom=floor, color=colour, label=reason, width=0.75)
+        floor += height
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.tick_params(axis="x", rotation=90, labelsize=7.5)
+    axes.legend(loc="upper right", fontsize=8)
+
+
+@styled
+def counts(numbers, labels):
+    """Windows of each subject as stacked bars: `numbers` (classes, subjects), subjects in the order given."""
+    figure = Figure(figsize=(10, 1.7), layout="constrained")
+    axes = figure.subplots()
+    floor, x = np.zeros(numbers.shape[1]), np.arange(1, numbers.shape[1] + 1)
+    for colour, label, row in zip(colours(len(labels)), labels, numbers):
+        axes.bar(x, row, bottom=floor, color=colour, label=label, width=0.8 if len(x) < 100 else 1.0)
+        floor += row
+    axes.set(xlabel="Person, sorted by number of windows", ylabel="Windows", xlim=(0.3, len(x) + 0.7))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
+@styled
+def butterfly(times, means, *, rows, positions, peaks):
+    """Mean of each class at all channels, its global field power, and topographies at the peaks.
+
+    Parameters
+    ----------
+    times : ndarray (times,)
+        In s.
+    means : ndarray (rows, channels, times)
+        In µV.
+    rows : list of str
+        Titles.
+    positions : ndarray (channels, 3)
+        In m; NaN where unknown.
+    peaks : list of list of int
+        For each row, the samples whose topographies are shown.
+    """
+    heads = max(map(len, peaks)) if placed(positions) else 0
+    figure = Figure(figsize=(10, 2.2 * len(rows) + 0.2), layout="constrained")
+    grid = figure.subplots(len(rows), 1 + heads, squeeze=False, width_ratios=[3.0] + [1] * heads)
+    top, shades, ms = limit(means), _shades(positions), 1000 * times
+    for axes, title, mean, at in zip(grid, rows, means, peaks):
+        for shade, course in zip(shades, mean):
+            axes[0].plot(ms, course, color=shade, linewidth=0.8, alpha=0.85)
+        axes[0].fill_between(ms, -1.1 * top, mean.std(axis=0) - 1.1 * top, color=FAINT, alpha=0.6, linewidth=0)
+        _zero(axes[0], ms)
+        axes[0].set(title=title, ylabel="Mean (µV)", ylim=(-1.1 * top, 1.1 * top), xlim=ms[[0, -1]])
+        for place, head in enumerate(axes[1:]):
+            head.set_axis_off()
+            if place < len(at):
+                axes[0].axvline(ms[at[place]], color=INK, linewidth=0.7, linestyle=":")
+                image = topography(head, mean[:, at[place]], positions, (-top, top))
+                head.set_title(f"{ms[at[place]]:.0f} ms", fontweight="normal", loc="center")
+    grid[-1, 0].set_xlabel("Time after the event (ms)")
+    if heads:
+        bar = figure.colorbar(image, ax=list(grid[:, 1:].ravel()), shrink=min(0.8, 1.5 / len(rows)), aspect=18)
+        bar.ax.set_title("µV", fontweight="normal", loc="center")
+    return figure
+
+
+@styled
+def classes(x, mean, spread, *, rows, columns, labels, xlabel, ylabel, maps=None, positions=None, map_titles=None):
+    """Lines of all classes with bands, one panel for each row and column; on request a topography ends each row.
+
+    Parameters
+    ----------
+    x : ndarray (points,)
+    mean, spread : ndarray (rows, columns, classes, points)
+        Line and half the height of its band.
+    rows : list of str
+        Titles of the rows; an empty one is not shown.
+    columns : list of list of str
+        Titles of the panels of each row.
+    labels : list of str
+        Classes.
+    xlabel, ylabel : str
+    maps : ndarray (rows, channels), optional
+        Signed values for topographies, whose titles say what they are.
+    positions : ndarray (channels, 3), optional
+        In m; NaN where unknown.
+    map_titles : list of str, optional
+    """
+    heads = int(maps is not None and placed(positions))
+    figure = Figure(figsize=(10, 2.3 * len(rows) + 0.4), layout="constrained")
+    grid = figure.subplots(
+        len(rows), mean.shape[1] + heads, squeeze=False, width_ratios=[1.6] * mean.shape[1] + [1] * heads
+    )
+    for row, axes in enumerate(grid):
+        for column, panel in enumerate(axes[: mean.shape[1]]):
+            for colour, label, line, band in zip(colours(len(labels)), labels, mean[row, column], spread[row, column]):
+                panel.plot(x, line, color=colour, label=label)
+                panel.fill_between(x, line - band, line + band, color=colour, alpha=0.2, linewidth=0)
+            parts = (rows[row] if column == 0 else "", columns[row][column])
+            panel.set(title=" · ".join(part for part in parts if part), xlim=x[[0, -1]])
+            if x[0] < 0 < x[-1]:
+                _zero(panel, x)
+        axes[0].set_ylabel(ylabel)
+        if heads:
+            image = topography(axes[-1], maps[row], positions, (-limit(maps), limit(maps)))
+            axes[-1].set_title(map_titles[row], fontweight="normal", loc="center")
+    for panel in grid[-1, : mean.shape[1]]:
+        panel.set_xlabel(xlabel)
+    if heads:
+        figure.colorbar(image, ax=list(grid[:, -1]), shrink=min(0.8, 1.4 / len(rows)), aspect=18)
+    grid[0, 0].legend(fontsize=8)
+    return figure
+
+
+@styled
+def coefficient(points, coef, low, high, *, names, positions, units, peaks, xlabel, unit, signed=True):
+    """One coefficient at every cell; at the channel of its peak with interval; on the head at the peak.
+
+    Parameters
+    ----------
+    points : ndarray (points,)
+        Times in ms or frequencies in Hz.
+    coef, low, high : ndarray (units, channels, points)
+        Estimate and interval.
+    names : list of str
+        Channels.
+    positions : ndarray (channels, 3)
+        In m; NaN where unknown.
+    units : list of str
+        Whose coefficient: a row each.
+    peaks : list of (int, int)
+        Channel and point of the peak of each unit.
+    xlabel, unit : str
+        Of `points` and of `coef`.
+    signed : bool
+        Whether zero means something: a colour scale symmetrical about it, and cells whose interval holds it faded.
+    """
+    heads = int(placed(positions))
+    order = _front_to_back(positions)
+    scale = {"vmin": -limit(coef), "vmax": limit(coef), "cmap": "RdBu_r"}
+    if not signed:
+        scale = {"vmin": coef.min(), "vmax": coef.max(), "cmap": "viridis"}
+    figure = Figure(figsize=(10, 2.8 * len(units)), layout="constrained")
+    grid = figure.subplots(len(units), 2 + heads, squeeze=False, width_ratios=[1.7, 1.4] + [0.9] * heads)
+    for row, (axes, (channel, point)) in enumerate(zip(grid, peaks)):
+        sure = ((low[row] > 0) | (high[row] < 0))[order] if signed else None
+        image = _image(axes[0], points, coef[row][order], sure, scale, [names[k] for k in order])
+        axes[0].set_title(f"{units[row] or 'All channels'} · {unit}")
+        axes[1].fill_between(points, low[row, channel], high[row, channel], color=COLOURS[0], alpha=0.22, linewidth=0)
+        axes[1].plot(points, coef[row, channel], color=COLOURS[0])
+        axes[1].plot(points[point], coef[row, channel, point], "o", color=COLOURS[1], markersize=5)
+        axes[1].set(title=names[channel], ylabel=unit, xlim=points[[0, -1]])
+        if signed:
+            _zero(axes[1], points)
+        if heads:
+            limits = (scale["vmin"], scale["vmax"])
+            topography(axes[2], coef[row][:, point], positions, limits, cmap=scale["cmap"], mark=channel)
+            axes[2].set_title(f"{points[point]:.4g} {xlabel.split('(')[-1][:-1]}", fontweight="normal", loc="center")
+    figure.colorbar(image, ax=list(grid[:, 0]), aspect=28, pad=0.02)
+    for panel in grid[-1, :2]:
+        panel.set_xlabel(xlabel)
+    return figure
+
+
+@styled
+def curves(epochs, train, validation, accuracy, *, chance):
+    """Learning curves: losses and accuracy, each (folds, epochs) with NaN where there is none; thick is the mean."""
+    lines = [("training", train, COLOURS[0]), ("validation", validation, COLOURS[1])]
+    panels = [("Loss", [line for line in lines if np.isfinite(line[1]).any()])]
+    if np.isfinite(accuracy).any():
+        panels += [("Accuracy of validation", [("validation", accuracy, COLOURS[1])])]
+    figure = Figure(figsize=(5 * len(panels), 2.5), layout="constrained")
+    for axes, (title, found) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        for label, values, colour in found:
+            there = np.isfinite(values).any(axis=0)
+            axes.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.35)
+            axes.plot(epochs[there], np.nanmean(values[:, there], axis=0), color=colour, linewidth=2.2, label=label)
+        axes.set(title=title, xlabel="Epoch (pass over the training windows)", ylabel=title.split()[0])
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        if title == "Loss":
+            axes.legend(fontsize=8)
+            axes.set_ylim(0, None)
+        else:
+            _chance(axes, chance)
+            axes.set_ylim(min(0.4, chance - 0.05), 1.03)
+    return figure
+
+
+@styled
+def confusion(matrices, titles, classes):
+    """Confusion matrices side by side: `matrices` of counts (true, predicted), shares of the true class as colour."""
+    side = max(1.9, 0.42 * len(classes) + 1.1)
+    figure = Figure(figsize=(min(10.0, (side + 0.7) * len(matrices) + 0.9), side + 0.7), layout="constrained")
+    grid = figure.subplots(1, len(matrices), squeeze=False)[0]
+    for axes, matrix, title in zip(grid, matrices, titles):
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        image = axes.imshow(share, cmap="viridis", vmin=0, vmax=1)
+        for (true, named), part in np.ndenumerate(share):
+            text = f"{matrix[true, named]:.0f}\n{100 * part:.0f} %" if len(classes) <= 8 else f"{100 * part:.0f}"
+            ink = "white" if part < 0.6 else "black"
+            axes.text(named, true, text, ha="center", va="center", color=ink, fontsize=9 if len(classes) <= 4 else 7)
+        axes.set(title=title, xlabel="Predicted", xticks=range(len(classes)), yticks=range(len(classes)))
+        axes.set(xticklabels=classes, yticklabels=classes)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    grid[0].set_ylabel("True")
+    figure.colorbar(image, ax=list(grid), label="Share of the true class", shrink=0.85)
+    return figure
+
+
+@styled
+def scores(rows):
+    """Scores as points with intervals.
+
+    Parameters
+    ----------
+    rows : list of dict
+        ``label``, ``value``, ``low``, ``high``, ``chance``, ``further`` (values of further seeds) and ``control``
+        (whether the row is one, drawn in another colour).
+    """
+    figure = Figure(figsize=(10, 0.42 * len(rows) + 0.6), layout="constrained")
+    axes = figure.subplots()
+    for place, row in enumerate(reversed(rows)):
+        colour = COLOURS[4] if row["control"] else COLOURS[0]
+        axes.plot([row["chance"]] * 2, [place - 0.36, place + 0.36], color=RULE, linestyle="--", linewidth=1)
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=5, alpha=0.35)
+        axes.plot(row["value"], place, "o", color=colour, markersize=7)
+        axes.plot(row["further"], [place - 0.27] * len(row["further"]), "o", color=INK, markersize=3, alpha=0.6)
+    axes.set_yticks(range(len(rows)), [row["label"] for row in reversed(rows)])
+    low = min(min(row["low"], row["chance"], row["value"], *row["further"]) for row in rows)
+    axes.set(xlim=(min(0.0, low - 0.02), 1.02), ylim=(-0.6, len(rows) - 0.4), xlabel="Score")
+    axes.grid(axis="x", color="#E4E4E4", linewidth=0.7)
+    axes.set_axisbelow(True)
+    return figure
+
+
+@styled
+def people(share, right, groups, *, chance):
+    """Share of each person's windows that are right: `share` 0 ... 1, whether the vote is `right`, class `groups`."""
+    figure = Figure(figsize=(10, 2.1), layout="constrained")
+    axes = figure.subplots()
+    order = np.lexsort((share, groups))
+    x = np.arange(1, len(share) + 1)
+    for won, colour, marker, label in ((True, COLOURS[0], "o", "vote right"), (False, COLOURS[1], "X", "vote wrong")):
+        here = right[order] == won
+        axes.plot(x[here], share[order][here], marker, color=colour, markersize=5.5, linestyle="none", label=label)
+    _chance(axes, chance)
+    names, starts = np.unique(groups[order], return_index=True)
+    for name, start in zip(names, starts):
+        axes.axvline(start + 0.5, color=FAINT, linewidth=0.7)
+        axes.text(start + 0.7, 1.08, name, fontweight="bold")
+    axes.set(xlabel="Person, sorted within the true class", ylabel="Share of windows right", ylim=(-0.03, 1.04))
+    axes.set_xlim(0.5, len(share) + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
+def _front_to_back(positions):
+    """Order of channels from front to back in steps of 2 cm, within a step from left to right; unknown ones last."""
+    step = np.where(np.isfinite(positions[:, 1]), -np.round(positions[:, 1] / 0.02), np.inf)
+    return np.lexsort((np.nan_to_num(positions[:, 0]), step))
+
+
+def _shades(positions):
+    """Colour of each channel by its place on the head: neighbours are alike; a channel without a place is grey."""
+    known = np.isfinite(positions).all(axis=1)
+    shades = np.full(positions.shape, 0.5)
+    if known.any():
+        spread = positions[known] - positions[known].min(axis=0)
+        span = spread.max(axis=0)
+        shades[known] = 0.1 + 0.75 * spread / np.where(span > 0, span, 1)
+    return shades
+
+
+def _zero(axes, points):
+    """Rules at zero: the value, and the event where it is within."""
+    axes.axhline(0, color=RULE, linewidth=0.7)
+    if points[0] < 0 < points[-1]:
+        axes.axvline(0, color=RULE, linewidth=0.7)
+
+
+def _chance(axes, chance):
+    axes.axhline(chance, color=RULE, linestyle="--", linewidth=0.9)
+    axes.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+
+
+def _image(axes, points, values, sure, scale, names):
+    """Image of a map; cells that are not sure are pale, and those that are have an outline."""
+    edges = np.interp(np.arange(len(points) + 1) - 0.5, np.arange(len(points)), points)
+    step = points[1] - points[0] if len(points) > 1 else 1.0
+    edges[0], edges[-1] = points[0] - step / 2, points[-1] + step / 2
+    alpha = None if sure is None else np.where(sure, 1.0, 0.35)
+    extent = (edges[0], edges[-1], len(values) - 0.5, -0.5)
+    image = axes.imshow(values, aspect="auto", extent=extent, alpha=alpha, **scale)
+    if sure is not None and sure.any() and not sure.all():
+        # every edge twice, so that the outline follows the edges of cells
+        x, y = (np.repeat(at, 2)[1:-1] for at in (edges, np.arange(len(values) + 1) - 0.5))
+        axes.contour(x, y, sure.repeat(2, axis=0).repeat(2, axis=1), levels=[0.5], colors="k", linewidths=0.45)
+    if points[0] < 0 < points[-1]:
+        axes.axvline(0, color=RULE, linewidth=0.7)
+    every = -(-len(names) // NAMED)
+    axes.set_yticks(range(0, len(names), every), names[::every])
+    axes.tick_params(axis="y", labelsize=6, length=0, pad=1)
+    axes.spines[:].set_visible(False)
+    return image
