@@ -44,6 +44,7 @@ rule report:
             dataset=config["datasets"],
         ),
         split=STUDY.split_table(),
+        template=workflow.source_path("../report/report.html.j2"),
     output:
         "results/studies/<study>/report.html",
     log:

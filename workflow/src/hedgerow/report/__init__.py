@@ -1,0 +1,95 @@
+"""One page for the whole study: a self-contained HTML file, made from accounts, tables and stores.
+
+The page asks for nothing outside itself and holds no date: the same inputs give the same bytes.
+"""
+
+import hashlib
+from pathlib import Path
+
+import jinja2
+
+from .. import __version__
+from . import grids, networks, outcome, recordings, signals
+
+
+def page(files, *, config, template):
+    """The page as text.
+
+    Parameters
+    ----------
+    files : dict of str to list of path
+        ``config`` (one path), ``recordings``, ``accounts``, ``stores``, ``features``, ``grids``, ``grid_accounts``,
+        ``metrics``, ``curves``, ``split``, ``recoveries``, ``validations``; lists may be empty.
+    config : dict
+        The completed config.
+    template : path
+        Of the page (Jinja2).
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    found = recordings.collect(files["recordings"], files["accounts"], files["stores"])
+    kept = [path for path in files["stores"] if recordings.store.account(path)["status"] == "ok"]
+    places, selections = signals.places(kept), config["selections"]
+    trained = networks.networks(files["metrics"], files["curves"], files["split"])
+    text = Path(files["config"]).read_text(encoding="utf-8")
+    content = {
+        "study": config["study"],
+        "version": __version__,
+        "digest": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "config": text,
+        "datasets": config["datasets"],
+        "recipe": config["recipes"][config["recipe"]] | {"name": config["recipe"]},
+        "recordings": sorted(found, key=lambda entry: (entry["status"] == "ok", not entry["left"])),
+        "good": sum(entry["status"] == "ok" for entry in found),
+        "people": len({(entry["dataset"], entry["subject"]) for entry in found if entry["status"] == "ok"}),
+        "cleaning": recordings.cleaning(found, places),
+        "windows": recordings.windows(found, selections),
+        "responses": signals.responses(kept, selections),
+        "spectra": signals.spectra(files["features"], kept, config["features"], selections),
+        "models": grids.grids(files["grids"], files["grid_accounts"], places),
+        "networks": trained,
+        "recoveries": outcome.recoveries(files["recoveries"], trained),
+        "published": outcome.published(files["validations"]),
+        "versions": _versions(found),
+    }
+    return _environment().from_string(Path(template).read_text(encoding="utf-8")).render(content)
+
+
+def _environment():
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"fixed": fixed, "figures": figures, "percent": percent, "grouped": grouped}
+    return environment
+
+
+def fixed(value, digits=2):
+    """`value` with `digits` decimals and a true minus sign; n/a for None."""
+    return "n/a" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def figures(value, digits=3):
+    """`value` with so many significant figures; n/a for None."""
+    return "n/a" if value is None else f"{value:.{digits}g}".replace("-", "−")
+
+
+def percent(share, digits=1):
+    """A share (0 ... 1) in percent; n/a for None."""
+    return "n/a" if share is None else f"{100 * share:.{digits}f}\u202f%"
+
+
+def grouped(value):
+    """A whole number with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\u202f")
+
+
+def _versions(found):
+    """Versions of the libraries by the accounts of the cleaning, several where recordings differ."""
+    seen = {}
+    for entry in found:
+        for name, version in (entry["clean"] or {}).get("versions", {}).items():
+            seen.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(versions)) for name, versions in sorted(seen.items())}

@@ -1,0 +1,155 @@
+"""Maps of every model: a picture and a row of numbers for each coefficient."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from .. import account, plot, store
+from .._canvas import picture
+from . import signals
+
+
+def grids(maps, accounts, places):
+    """What each model found.
+
+    Parameters
+    ----------
+    maps, accounts : list of path
+        ``grid/<model>/maps.zarr.zip`` and ``account.json``, in the same order.
+    places : dict of str to (x, y, z)
+        Positions of channels in m.
+
+    Returns
+    -------
+    list of dict
+        Per model ``name``, ``account``, ``coefficients`` (each with ``picture`` and ``rows``), ``warnings``, ``left``.
+    """
+    return [_model(Path(path).parent.name, path, account.read(said), places) for path, said in zip(maps, accounts)]
+
+
+def _model(name, path, said, places):
+    arrays, attrs = store.read_arrays(path)
+    axis, unit = attrs["axis"], attrs["unit_of_values"]
+    points = arrays[axis] * (1000 if axis == "time" else 1)
+    names, units = list(arrays["channel"]), list(arrays["unit"])
+    common = {
+        "names": names,
+        "positions": signals.positions(names, places),
+        "units": ["" if label == "all" else _person(label) for label in units],
+        "xlabel": "Time after the event (ms)" if axis == "time" else "Frequency (Hz)",
+    }
+    drawn = []
+    for k, coefficient in enumerate(arrays["coefficient"]):
+        found = {key: arrays[key][:, k] for key in ("coef", "ci_low", "ci_high", "t")}
+        drawn.append(_coefficient(coefficient, found, points, unit, said["design"], common, axis))
+    parts = {"": said} if "fit" in said else said["subjects"]
+    return {
+        "name": name,
+        "account": said,
+        "model": said["model"],
+        "design": said["design"],
+        "axis": axis,
+        "unit": unit,
+        "units": [_person(label) for label in units],
+        "pooled": units == ["all"],
+        "cells": len(names) * len(points),
+        "windows": said["design"]["rows"] - said["design"]["dropped"],
+        "resampled": {
+            _person(label): (part["bootstrap"]["resampled"], part["bootstrap"]["units"])
+            for label, part in parts.items()
+        },
+        "coefficients": drawn,
+        "main": max((part for part in drawn if part["name"] != "Intercept"), key=_strength, default=None),
+        "level_text": f"{100 * said['model']['level']:g}\u202f%",
+        "warnings": _warnings(parts),
+        "left": said.get("left_out", {}),
+        "r2": float(np.nanmax(arrays["r2"])),
+    }
+
+
+def _person(label):
+    """``sub-<label>`` of ``<dataset>/<label>``."""
+    return f"sub-{label.split('/')[-1]}" if "/" in label else label
+
+
+def _warnings(parts):
+    """Warnings of fits and bootstraps, those of several subjects put together."""
+    by_text = {}
+    for label, part in parts.items():
+        for text in [*part["fit"].get("warnings", []), *part["bootstrap"].get("warnings", [])]:
+            by_text.setdefault(text, []).append(_person(label))
+    return [f"{', '.join(labels)}: {text}" if any(labels) else text for text, labels in by_text.items()]
+
+
+def _strength(part):
+    return abs(part["rows"][0]["t"])
+
+
+def _coefficient(name, found, points, unit, design, common, axis):
+    coef, low, high = found["coef"], found["ci_low"], found["ci_high"]
+    signed = name != "Intercept" or axis == "time"
+    peaks = [_peak(values, signed) for values in coef]
+    sure = (low > 0) | (high < 0)
+    unit = f"{unit}{per(name, design)}"
+    figure = plot.coefficient(points, coef, low, high, peaks=peaks, unit=unit, signed=signed, **common)
+    rows = [
+        {
+            "unit": common["units"][k],
+            "channel": common["names"][channel],
+            "point": float(points[point]),
+            "value": float(coef[k, channel, point]),
+            "low": float(low[k, channel, point]),
+            "high": float(high[k, channel, point]),
+            "t": float(found["t"][k, channel, point]),
+            "share": float(sure[k].mean()),
+        }
+        for k, (channel, point) in enumerate(peaks)
+    ]
+    return {
+        "name": name,
+        "meaning": meaning(name, design),
+        "unit": unit,
+        "signed": signed,
+        "rows": rows,
+        "picture": picture(figure),
+    }
+
+
+def _peak(values, signed):
+    """Channel and point that a coefficient's picture shows: the largest magnitude.
+
+    Where zero means nothing (a mean level), the most prominent bump of the mean over channels instead, if there is one:
+    the largest level of a spectrum is its edge.
+    """
+    if not signed:
+        mean = values.mean(axis=0)
+        bumps, found = find_peaks(mean, prominence=1e-12)
+        if len(bumps):
+            point = int(bumps[found["prominences"].argmax()])
+            return int(values[:, point].argmax()), point
+    channel, point = np.unravel_index(np.abs(values).argmax(), values.shape)
+    return int(channel), int(point)
+
+
+def per(name, design):
+    """What the unit of a coefficient is divided by: its numeric regressors."""
+    columns = design["columns"]
+    factors = [part for part in name.split(":") if part in columns and columns[part]["type"] != "factor"]
+    return f" per unit of {' × '.join(factors)}" if factors else ""
+
+
+def meaning(name, design):
+    """A coefficient of treatment coding in words; empty for what has none (contrasts, transformed regressors)."""
+    if name == "Intercept":
+        base = [f"{column} = {known['levels'][0]}" for column, known in design["columns"].items() if "levels" in known]
+        zero = [f"{column} = 0" for column, known in design["columns"].items() if "levels" not in known]
+        return f"expected value at {', '.join(base + zero)}" if base + zero else "mean"
+    words = []
+    for part in name.split(":"):
+        column, _, level = part.partition("[T.")
+        known = design["columns"].get(column)
+        if known is None:
+            return ""
+        words.append(f"{level[:-1]} − {known['levels'][0]}" if level else f"slope of {column}")
+    return words[0] if len(words) == 1 else f"interaction: {' × '.join(f'({word})' for word in words)}"

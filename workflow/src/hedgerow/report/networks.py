@@ -1,0 +1,141 @@
+"""What each network reached on people it never saw: scores with intervals, confusion, learning curves, controls."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .. import account, plot, study, table
+from .._canvas import picture
+
+#: Metrics in the order of the table, and those that share the scale of the picture (kappa has another).
+METRICS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "auc": "AUC", "kappa": "Cohen's kappa"}
+DRAWN = ("balanced_accuracy", "auc")
+
+CONTROLS = {"trial_number": "trial number alone"}
+
+_CURVE = re.compile(r"networks/(?P<network>[^/]+)/seed-(?P<seed>\d+)_fold-(?P<fold>.+)_curve\.tsv$")
+
+
+def networks(metrics, curves, splits):
+    """What each network reached.
+
+    Parameters
+    ----------
+    metrics : list of path
+        ``networks/<network>/metrics.json``.
+    curves : list of path
+        ``networks/<network>/seed-<seed>_fold-<fold>_curve.tsv`` of all networks.
+    splits : list of path
+        ``split.tsv``; may be empty where no network is.
+
+    Returns
+    -------
+    list of dict
+        Per network ``name``, ``scores`` (rows of a table), ``headline`` (one of them), ``notes``, and pictures.
+    """
+    folds = {}
+    for row in [row for path in splits for row in study.rows(path)]:
+        folds[row["fold"]] = folds.get(row["fold"], 0) + 1
+    return [_network(path, [str(curve) for curve in curves], folds) for path in metrics]
+
+
+def _network(path, curves, folds):
+    name, found = Path(path).parent.name, account.read(path)
+    main = str(found["main_seed"])
+    first = found["results"][main]
+    further = {seed: done["scores"] for seed, done in found["results"].items() if seed != main}
+    rows = [_row(score, further) for score in first["scores"]]
+    rows.sort(key=lambda row: (row["level"] != "subject", list(METRICS).index(row["metric"])))
+    headline = next(row for row in rows if row["metric"] == "balanced_accuracy")
+    controls = [] if headline["level"] == "subject" else _controls(found.get("controls", {}))
+    drawn = [row for row in rows if row["metric"] in DRAWN and row["value"] is not None]
+    return {
+        "name": name,
+        "network": found["network"],
+        "target": found["target"],
+        "classes": found["classes"],
+        "seed": main,
+        "seeds": sorted(map(int, further)),
+        "account": first["account"],
+        "folds": folds if found["network"]["folds"] == "split" else {},
+        "scores": rows + controls,
+        "headline": headline,
+        "notes": list(dict.fromkeys(first["account"]["notes"])),
+        "trial_number": next((row for row in controls if row["control"] == CONTROLS["trial_number"]), None),
+        "scores_picture": picture(plot.scores(drawn + controls)),
+        "confusion_picture": _confusion(first["confusion"], found["classes"]),
+        "people_picture": _people(found, headline["chance"]),
+        **_curves([curve for curve in curves if _CURVE.search(curve)["network"] == name], main, headline["chance"]),
+    }
+
+
+def _controls(found):
+    """Balanced accuracy of every control per window.
+
+    Where all windows of a person are of one class there is nothing to control: no order can tell people apart.
+    """
+    return [
+        _row(score, {}, CONTROLS.get(name, name))
+        for name, done in found.items()
+        for score in done["scores"]
+        if (score["level"], score["metric"]) == ("window", "balanced_accuracy")
+    ]
+
+
+def _row(score, further, control=None):
+    others = [s["value"] for scores in further.values() for s in scores if _same(s, score) and s["value"] is not None]
+    label = f"{score['level']}s · {METRICS[score['metric']]}"
+    return {
+        **score,
+        "name": METRICS[score["metric"]],
+        "label": f"{control} · {label}" if control else label,
+        "control": control,
+        "further": others,
+        # an interval is unknown where every replicate lost a class
+        "low": score["value"] if score["low"] is None else score["low"],
+        "high": score["value"] if score["high"] is None else score["high"],
+    }
+
+
+def _same(one, other):
+    return (one["level"], one["metric"]) == (other["level"], other["metric"])
+
+
+def _confusion(cells, classes):
+    levels = [level for level in ("subject", "window") if any(cell["level"] == level for cell in cells)]
+    matrices = np.zeros((len(levels), len(classes), len(classes)))
+    for cell in cells:
+        matrices[levels.index(cell["level"]), cell["true"], cell["predicted"]] = cell["count"]
+    titles = [f"{level.capitalize()}s ({matrix.sum():.0f})" for level, matrix in zip(levels, matrices)]
+    return picture(plot.confusion(matrices, titles, classes))
+
+
+def _people(found, chance):
+    """Picture of everybody's share of right windows; none where the windows of a person are of several classes."""
+    people = found["subjects"]
+    if any(person["y"] is None for person in people):
+        return None
+    return picture(
+        plot.people(
+            np.array([person["accuracy"] for person in people]),
+            np.array([person["y"] == person["predicted"] for person in people]),
+            np.array([found["classes"][int(person["y"])] for person in people]),
+            chance=chance,
+        )
+    )
+
+
+def _curves(paths, seed, chance):
+    mine = [path for path in paths if _CURVE.search(path)["seed"] == seed]
+    tables = [table.read(path) for path in mine]
+    if not tables:
+        return {"curves_picture": None, "curves": 0}
+    epochs = np.arange(1, max(int(each["epoch"].max()) for each in tables) + 1)
+    lines = {name: np.full((len(tables), len(epochs)), np.nan) for name in ("train_loss", "val_loss", "val_accuracy")}
+    for row, each in enumerate(tables):
+        at = each["epoch"].to_numpy(dtype=int) - int(each["epoch"].min())
+        for name, values in lines.items():
+            values[row, at] = each[name]
+    figure = plot.curves(epochs, lines["train_loss"], lines["val_loss"], lines["val_accuracy"], chance=chance)
+    return {"curves_picture": picture(figure), "curves": len(tables)}

@@ -1,0 +1,194 @@
+"""What became of every recording: status, cleaning, windows; from tables and accounts, no signal is read."""
+
+import re
+
+import numpy as np
+
+from .. import account, plot, store, study
+from .._canvas import picture
+
+#: Where a per-recording result belongs.
+PLACE = re.compile(r"derivatives/(?P<dataset>[^/]+)/[^/]+/(?P<rec>.+)_desc-(?P<name>[^_]+)_(?:account|windows)\.")
+
+#: Reasons for which the cleaning holds a channel to be bad, in the words of its accounts.
+BAD = ("flat", "uncorrelated", "marked")
+
+
+def collect(indices, accounts, stores):
+    """One entry per recording of the study, in the order of the index.
+
+    Parameters
+    ----------
+    indices : list of path
+        ``results/index/<dataset>/recordings.tsv``.
+    accounts : list of path
+        Accounts of the cleaning.
+    stores : list of path
+        Windows stores of all selections.
+
+    Returns
+    -------
+    list of dict
+        ``dataset, rec, subject, status, stage, reason, message``; ``clean``: account of the cleaning, if any;
+        ``windows``: by selection the account of its windows; ``left``: selections that have none, as
+        (selection, reason, message).
+    """
+    found = {}
+    for path in map(str, indices):
+        dataset = path.split("/")[-2]
+        for row in study.rows(path):
+            entry = {key: row[key] for key in ("rec", "subject", "status", "reason", "message")}
+            found[dataset, row["rec"]] = entry | {"dataset": dataset, "stage": "index", "clean": None, "windows": {}}
+    for path in map(str, accounts):
+        entry, done = _entry(found, path), account.read(path)
+        entry["clean"] = done
+        if done["status"] != "ok":
+            entry |= {key: done[key] for key in ("status", "stage", "reason", "message")}
+    for path in map(str, stores):
+        _entry(found, path)["windows"][PLACE.search(path)["name"]] = store.account(path)
+    for entry in found.values():
+        accounts_left = [(name, done) for name, done in entry["windows"].items() if done["status"] != "ok"]
+        entry["left"] = [(name, done["reason"], done["message"]) for name, done in accounts_left]
+        if entry["status"] == "ok" and entry["left"] and len(entry["left"]) == len(entry["windows"]):
+            _, reason, message = entry["left"][0]
+            entry |= {"status": "quarantined", "stage": "windows", "reason": reason, "message": message}
+    return list(found.values())
+
+
+def _entry(found, path):
+    place = PLACE.search(path)
+    return found[place["dataset"], place["rec"]]
+
+
+def cleaning(found, places):
+    """Table and picture of what the cleaning did.
+
+    Parameters
+    ----------
+    found : list of dict
+        From `collect`.
+    places : dict of str to (x, y, z)
+        Positions of channels in m.
+
+    Returns
+    -------
+    dict or None
+        ``rows``, the worst first; ``picture``; ``parameters`` of the first account. None without any cleaned recording.
+    """
+    rows = [_cleaned(entry) for entry in found if entry["clean"] and entry["clean"]["status"] == "ok"]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: (-row["badness"], row["dataset"], row["rec"]))
+    flagged = {reason: _count(name for row in rows for name in row[reason]) for reason in BAD}
+    flagged = {reason: counts for reason, counts in flagged.items() if counts}
+    removed = {}
+    for row in rows:
+        for name, share in row["by_channel"].items():
+            removed.setdefault(name, []).append(share)
+    names = sorted(removed)
+    positions = np.array([places.get(name, [np.nan] * 3) for name in names], dtype=float).reshape(-1, 3)
+    figure = plot.cleaning(
+        np.array([np.nan if row["changed"] is None else row["changed"] for row in rows]),
+        np.array([np.nan if row["removed"] is None else row["removed"] for row in rows]),
+        flagged,
+        np.array([np.mean(removed[name]) for name in names]),
+        positions,
+    )
+    return {
+        "rows": rows,
+        "picture": picture(figure),
+        "bad": sum(len(row[reason]) for row in rows for reason in BAD),
+        "changed": _middle(row["changed"] for row in rows),
+        "removed": _middle(row["removed"] for row in rows),
+        "asr": any(row["changed"] is not None for row in rows),
+    }
+
+
+def _cleaned(entry):
+    done = entry["clean"]
+    asr = done["asr"] or {}
+    bad = set().union(*(done[reason] for reason in BAD))
+    changed = asr.get("changed")
+    return {
+        **{key: entry[key] for key in ("dataset", "rec", "subject")},
+        **{reason: done[reason] for reason in BAD},
+        "interpolated": done["interpolated"],
+        "channels": done["channels"],
+        "seconds": done["seconds"],
+        "rank": done["rank"],
+        "notes": done["notes"],
+        "changed": changed,
+        "removed": asr.get("variance_removed"),
+        "by_channel": asr.get("channel_variance_removed", {}),
+        "calibration_seconds": asr.get("calibration_seconds"),
+        "calibration": asr.get("calibration"),
+        "badness": len(bad) / done["channels"] + (changed or 0.0),
+    }
+
+
+def _count(names):
+    counts = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _middle(values):
+    values = [value for value in values if value is not None]
+    return float(np.median(values)) if values else None
+
+
+def windows(found, selections):
+    """Windows per class and subject of every selection.
+
+    Parameters
+    ----------
+    found : list of dict
+        From `collect`.
+    selections : dict
+        Blocks of the config.
+
+    Returns
+    -------
+    list of dict
+        Per selection ``name``, ``block``, ``classes`` (rows of a table), ``total``, ``subjects``, ``picture``.
+    """
+    return [_selected(found, name, block) for name, block in selections.items()]
+
+
+def _selected(found, name, block):
+    labels, by_subject, lost = list(block["classes"]), {}, {"overlaps": 0, "outside": 0, "short": 0}
+    for entry in found:
+        done = entry["windows"].get(name)
+        if done is None or done["status"] != "ok":
+            continue
+        counts = by_subject.setdefault((entry["dataset"], entry["subject"]), dict.fromkeys(labels, 0))
+        for label, count in done["windows"].items():
+            counts[label] += count
+        lost["overlaps"] += sum(map(len, done["overlaps"].values()))
+        lost["outside"] += len(done["outside"])
+        lost["short"] += len(done["short"])
+    numbers = np.array([[counts[label] for counts in by_subject.values()] for label in labels], dtype=int)
+    numbers = numbers.reshape(len(labels), len(by_subject))
+    rows = [
+        {
+            "label": label,
+            "query": block["classes"][label],
+            "windows": int(row.sum()),
+            "subjects": int((row > 0).sum()),
+            "spread": [int(row.min()), float(np.median(row)), int(row.max())] if row.size else None,
+        }
+        for label, row in zip(labels, numbers)
+    ]
+    order = np.argsort(-numbers.sum(axis=0), kind="stable")
+    differ = (numbers != numbers[:, :1]).any()
+    return {
+        "name": name,
+        "block": block,
+        "classes": rows,
+        "total": int(numbers.sum()),
+        "subjects": len(by_subject),
+        "lost": lost,
+        "left": [(entry["rec"], *what[1:]) for entry in found for what in entry["left"] if what[0] == name],
+        "picture": picture(plot.counts(numbers[:, order], labels)) if differ else None,
+    }
