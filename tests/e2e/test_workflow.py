@@ -45,7 +45,7 @@ def test_the_run_is_complete_and_counts_its_recordings(tiny):
     validation = json.loads((results / "published/tiny_validation.json").read_text())
     assert validation["errors"] == 0
     assert validation["files"] == len(publish.seen(results / "published/tiny"))
-    assert len(table.read(results / "networks/eyes/predictions.tsv")) == 6 * 20
+    assert len(table.read(results / "networks/eyes/predictions.tsv")) == 6 * 18
 
 
 def test_the_derivative_ignores_exactly_what_bids_has_no_name_for(tiny):
@@ -149,7 +149,7 @@ def test_a_new_subject_runs_alone(tmp_path, config):
 def test_stores_are_the_same_bytes_when_made_again(tiny, tmp_path):
     rec = "results/derivatives/tiny/standard/sub-01/eeg/sub-01_task-sounds_desc-eyes_windows.zarr.zip"
     signal, index, attrs = store.read(tiny / rec)
-    assert len(signal) == len(index) == 20
+    assert len(signal) == len(index) == 18
     assert attrs["subject"] == "01" and attrs["account"]["status"] == "ok"
     shutil.copytree(tiny / "results", tmp_path / "results")
     (tmp_path / rec).unlink()
