@@ -7,6 +7,7 @@ quarantined``, the reason code and a sentence that names file, place and remedy.
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 #: Every reason code for which a recording can be quarantined, with what it means.
@@ -88,6 +89,14 @@ def demand(account):
 def read(path):
     """Read one account (JSON) from `path`."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def of(path):
+    """Account of a result: an account file (.json), or a store (.zarr.zip), whose attributes hold it."""
+    if not str(path).endswith(".zip"):
+        return read(path)
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("zarr.json"))["attributes"].get("account")
 
 
 def write(path, account):

@@ -148,12 +148,13 @@ def values(paths, rows, *, log10=False):
         return np.empty((0, 0, 0), dtype=np.float32), {"names": [], "axis": "time", "points": [], "unit": "µV"}
     found, kinds, out = np.zeros(len(rows), dtype=bool), {}, None
     for path in map(str, paths):
-        block, keys, axes = _read(path)
+        block, keys, own = _read(path)
         at = np.array([wanted.get(key, -1) for key in keys], dtype=int)
         if not (at >= 0).any():
             continue
         if out is None:
             out = np.empty((len(rows), *block.shape[1:]), dtype=np.float32)
+        axes = own
         kinds.setdefault((tuple(axes["names"]), axes["axis"], tuple(axes["points"])), path)
         if len(kinds) > 1:
             one, other = list(kinds.values())[:2]

@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hedgerow import account as accounts
 from hedgerow.account import Fault
 
 #: Windows per chunk of the shard: the least that a reader of single windows has to decode.
@@ -143,8 +144,7 @@ def index(path):
 
 def account(path):
     """Account in a store, read without opening an array (standard library only)."""
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("zarr.json"))["attributes"].get("account")
+    return accounts.of(path)
 
 
 def open(url_or_path):

@@ -161,9 +161,13 @@ class Study:
         return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}"
 
     def _left(self, dataset, rec):
-        """Reason for which `clean` quarantined a recording, or None."""
-        path = Path(f"results/derivatives/{dataset}/{self.config['recipe']}/{rec}_desc-clean_account.json")
-        return account.read(path).get("reason") if path.is_file() else None
+        """Reason for which a recording left: in `clean`, or in all selections; None if it is still there."""
+        stem = DERIVATIVES.format(dataset=dataset, recipe=self.config["recipe"], rec=rec)
+        found = [Path(f"{stem}_desc-clean_account.json")]
+        found += [Path(f"{stem}_desc-{name}_windows.zarr.zip") for name in self.config["selections"]]
+        clean, *windows = [account.of(path) if path.is_file() else {} for path in found]
+        reasons = [each.get("reason") for each in windows]
+        return clean.get("reason") or (reasons[0] if reasons and all(reasons) else None)
 
 
 def rows(path):
