@@ -33,6 +33,11 @@ rule report:
             for name in config["networks"]
             for path in STUDY.trained(name, "_curve.tsv")
         ],
+        trainings=lambda w: [
+            path
+            for name in config["networks"]
+            for path in STUDY.trained(name, "_account.json")
+        ],
         recoveries=expand(
             "results/studies/<study>/recovery_{dataset}.json",
             dataset=[
@@ -61,6 +66,6 @@ rule report:
         config=config,
         code=digest("report"),
     message:
-        "write results/studies/<study>/report.html"
+        f"write results/studies/{config['study']}/report.html"
     script:
         "../scripts/report.py"

@@ -135,6 +135,7 @@ def topography(axes, values, positions, limits, *, cmap="RdBu_r", mark=None):
         extrapolate="head" if around else "local",
         contours=4,
         sensors=False,
+        res=64 if around else 160,
     )
     edge = Circle((0, 0), 1.12, transform=axes.transData)
     for part in (image, contours):
@@ -143,6 +144,7 @@ def topography(axes, values, positions, limits, *, cmap="RdBu_r", mark=None):
     inside = flat[known & (np.hypot(*flat.T) <= 1.12)]
     axes.plot(*inside.T, ".", color=INK, markersize=2.5)
     if mark is not None and known[mark]:
+        axes.plot(*flat[mark], ".", color=INK, markersize=2.5, clip_on=False)
         axes.plot(*flat[mark], "o", markerfacecolor="none", markeredgecolor="k", markersize=8, clip_on=False)
     axes.set(xlim=(-1.25, 1.25), ylim=(-1.2, 1.3))
     return image

@@ -115,7 +115,7 @@ def butterfly(times, means, *, rows, positions, peaks):
                 head.set_title(f"{ms[at[place]]:.0f} ms", fontweight="normal", loc="center")
     grid[-1, 0].set_xlabel("Time after the event (ms)")
     if heads:
-        bar = figure.colorbar(image, ax=list(grid[:, 1:].ravel()), shrink=min(0.8, 1.5 / len(rows)), aspect=18)
+        bar = figure.colorbar(image, ax=list(grid[:, 1:].ravel()), shrink=max(0.3, 0.8 / len(rows)), aspect=18)
         bar.ax.set_title("µV", fontweight="normal", loc="center")
     return figure
 
@@ -142,8 +142,8 @@ def classes(x, mean, spread, *, rows, columns, labels, xlabel, ylabel, maps=None
         In m; NaN where unknown.
     map_titles : list of str, optional
     """
-    heads = int(maps is not None and placed(positions))
-    figure = Figure(figsize=(10, 2.3 * len(rows) + 0.4), layout="constrained")
+    heads = int(maps is not None and placed(positions) and np.isfinite(maps).any())
+    figure = Figure(figsize=(10, 2.3 * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(
         len(rows), mean.shape[1] + heads, squeeze=False, width_ratios=[1.6] * mean.shape[1] + [1] * heads
     )
@@ -157,14 +157,16 @@ def classes(x, mean, spread, *, rows, columns, labels, xlabel, ylabel, maps=None
             if x[0] < 0 < x[-1]:
                 _zero(panel, x)
         axes[0].set_ylabel(ylabel)
-        if heads:
+        if heads and np.isfinite(maps[row]).any():
             image = topography(axes[-1], maps[row], positions, (-limit(maps), limit(maps)))
             axes[-1].set_title(map_titles[row], fontweight="normal", loc="center")
+        elif heads:
+            axes[-1].set_axis_off()
     for panel in grid[-1, : mean.shape[1]]:
         panel.set_xlabel(xlabel)
     if heads:
-        figure.colorbar(image, ax=list(grid[:, -1]), shrink=min(0.8, 1.4 / len(rows)), aspect=18)
-    grid[0, 0].legend(fontsize=8)
+        figure.colorbar(image, ax=list(grid[:, -1]), shrink=max(0.3, 0.8 / len(rows)), aspect=18)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(labels), fontsize=8)
     return figure
 
 
@@ -212,7 +214,7 @@ def coefficient(points, coef, low, high, *, names, positions, units, peaks, xlab
             limits = (scale["vmin"], scale["vmax"])
             topography(axes[2], coef[row][:, point], positions, limits, cmap=scale["cmap"], mark=channel)
             axes[2].set_title(f"{points[point]:.4g} {xlabel.split('(')[-1][:-1]}", fontweight="normal", loc="center")
-    figure.colorbar(image, ax=list(grid[:, 0]), aspect=28, pad=0.02)
+    figure.colorbar(image, ax=list(grid[:, 0]), aspect=24, pad=0.02, shrink=max(0.3, 0.95 / len(units)))
     for panel in grid[-1, :2]:
         panel.set_xlabel(xlabel)
     return figure
@@ -238,7 +240,7 @@ def curves(epochs, train, validation, accuracy, *, chance):
             axes.set_ylim(0, None)
         else:
             _chance(axes, chance)
-            axes.set_ylim(min(0.4, chance - 0.05), 1.03)
+            axes.set_ylim(min(chance, np.nanmin(accuracy)) - 0.05, 1.03)
     return figure
 
 
@@ -352,7 +354,7 @@ def _image(axes, points, values, sure, scale, names):
     if sure is not None and sure.any() and not sure.all():
         # every edge twice, so that the outline follows the edges of cells
         x, y = (np.repeat(at, 2)[1:-1] for at in (edges, np.arange(len(values) + 1) - 0.5))
-        axes.contour(x, y, sure.repeat(2, axis=0).repeat(2, axis=1), levels=[0.5], colors="k", linewidths=0.45)
+        axes.contour(x, y, sure.repeat(2, axis=0).repeat(2, axis=1), levels=[0.5], colors=INK, linewidths=0.35)
     if points[0] < 0 < points[-1]:
         axes.axvline(0, color=RULE, linewidth=0.7)
     every = -(-len(names) // NAMED)

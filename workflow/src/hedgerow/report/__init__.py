@@ -19,7 +19,7 @@ def page(files, *, config, template):
     ----------
     files : dict of str to list of path
         ``config`` (one path), ``recordings``, ``accounts``, ``stores``, ``features``, ``grids``, ``grid_accounts``,
-        ``metrics``, ``curves``, ``split``, ``recoveries``, ``validations``; lists may be empty.
+        ``metrics``, ``curves``, ``trainings``, ``split``, ``recoveries``, ``validations``; lists may be empty.
     config : dict
         The completed config.
     template : path
@@ -33,7 +33,7 @@ def page(files, *, config, template):
     found = recordings.collect(files["recordings"], files["accounts"], files["stores"])
     kept = [path for path in files["stores"] if recordings.store.account(path)["status"] == "ok"]
     places, selections = signals.places(kept), config["selections"]
-    trained = networks.networks(files["metrics"], files["curves"], files["split"])
+    trained = networks.networks(files["metrics"], files["curves"], files["trainings"], files["split"])
     text = Path(files["config"]).read_text(encoding="utf-8")
     content = {
         "study": config["study"],

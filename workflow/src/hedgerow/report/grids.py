@@ -31,7 +31,7 @@ def grids(maps, accounts, places):
 def _model(name, path, said, places):
     arrays, attrs = store.read_arrays(path)
     axis, unit = attrs["axis"], attrs["unit_of_values"]
-    points = arrays[axis] * (1000 if axis == "time" else 1)
+    points = np.round(1000 * arrays[axis]) if axis == "time" else arrays[axis]
     names, units = list(arrays["channel"]), list(arrays["unit"])
     common = {
         "names": names,
@@ -89,7 +89,7 @@ def _strength(part):
 def _coefficient(name, found, points, unit, design, common, axis):
     coef, low, high = found["coef"], found["ci_low"], found["ci_high"]
     signed = name != "Intercept" or axis == "time"
-    peaks = [_peak(values, signed) for values in coef]
+    peaks = _peaks(coef, points, signed)
     sure = (low > 0) | (high < 0)
     unit = f"{unit}{per(name, design)}"
     figure = plot.coefficient(points, coef, low, high, peaks=peaks, unit=unit, signed=signed, **common)
@@ -116,20 +116,21 @@ def _coefficient(name, found, points, unit, design, common, axis):
     }
 
 
-def _peak(values, signed):
-    """Channel and point that a coefficient's picture shows: the largest magnitude.
+def _peaks(coef, points, signed):
+    """Channel and point that a coefficient's picture shows for each unit: the largest magnitude, after the event.
 
-    Where zero means nothing (a mean level), the most prominent bump of the mean over channels instead, if there is one:
-    the largest level of a spectrum is its edge.
+    Where zero means nothing (a mean level) the largest value is the edge of a spectrum; then it is the most prominent
+    bump of the mean over units and channels, if there is one.
     """
+    within = np.flatnonzero(points >= 0) if (points >= 0).any() else np.arange(len(points))
     if not signed:
-        mean = values.mean(axis=0)
-        bumps, found = find_peaks(mean, prominence=1e-12)
-        if len(bumps):
-            point = int(bumps[found["prominences"].argmax()])
-            return int(values[:, point].argmax()), point
-    channel, point = np.unravel_index(np.abs(values).argmax(), values.shape)
-    return int(channel), int(point)
+        bumps, found = find_peaks(coef.mean(axis=(0, 1)), prominence=1e-12)
+        within = bumps[[found["prominences"].argmax()]] if len(bumps) else within
+    peaks = []
+    for values in np.abs(coef[:, :, within]) if signed else coef[:, :, within]:
+        channel, place = np.unravel_index(values.argmax(), values.shape)
+        peaks.append((int(channel), int(within[place])))
+    return peaks
 
 
 def per(name, design):
@@ -140,7 +141,9 @@ def per(name, design):
 
 
 def meaning(name, design):
-    """A coefficient of treatment coding in words; empty for what has none (contrasts, transformed regressors)."""
+    """A coefficient of plain treatment coding in words; empty for what has none (contrasts, transformed regressors)."""
+    if name == "Intercept" and "(" in design["formula"]:
+        return "expected value where all other terms are 0"
     if name == "Intercept":
         base = [f"{column} = {known['levels'][0]}" for column, known in design["columns"].items() if "levels" in known]
         zero = [f"{column} = 0" for column, known in design["columns"].items() if "levels" not in known]

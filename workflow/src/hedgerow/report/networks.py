@@ -14,10 +14,10 @@ DRAWN = ("balanced_accuracy", "auc")
 
 CONTROLS = {"trial_number": "trial number alone"}
 
-_CURVE = re.compile(r"networks/(?P<network>[^/]+)/seed-(?P<seed>\d+)_fold-(?P<fold>.+)_curve\.tsv$")
+_TRAINED = re.compile(r"networks/(?P<network>[^/]+)/seed-(?P<seed>\d+)_fold-[^/]+$")
 
 
-def networks(metrics, curves, splits):
+def networks(metrics, curves, trainings, splits):
     """What each network reached.
 
     Parameters
@@ -26,6 +26,8 @@ def networks(metrics, curves, splits):
         ``networks/<network>/metrics.json``.
     curves : list of path
         ``networks/<network>/seed-<seed>_fold-<fold>_curve.tsv`` of all networks.
+    trainings : list of path
+        ``..._account.json`` beside them.
     splits : list of path
         ``split.tsv``; may be empty where no network is.
 
@@ -37,11 +39,12 @@ def networks(metrics, curves, splits):
     folds = {}
     for row in [row for path in splits for row in study.rows(path)]:
         folds[row["fold"]] = folds.get(row["fold"], 0) + 1
-    return [_network(path, [str(curve) for curve in curves], folds) for path in metrics]
+    found = {Path(path).parent.name: account.read(path) for path in metrics}
+    return [_network(name, found, folds, sorted(map(str, curves)), sorted(map(str, trainings))) for name in found]
 
 
-def _network(path, curves, folds):
-    name, found = Path(path).parent.name, account.read(path)
+def _network(name, networks, folds, curves, trainings):
+    found = networks[name]
     main = str(found["main_seed"])
     first = found["results"][main]
     further = {seed: done["scores"] for seed, done in found["results"].items() if seed != main}
@@ -49,6 +52,7 @@ def _network(path, curves, folds):
     rows.sort(key=lambda row: (row["level"] != "subject", list(METRICS).index(row["metric"])))
     headline = next(row for row in rows if row["metric"] == "balanced_accuracy")
     controls = [] if headline["level"] == "subject" else _controls(found.get("controls", {}))
+    controls += [_row(_headline(other), {}, f"{label} (time shuffled)") for label, other in _shuffled(found, networks)]
     drawn = [row for row in rows if row["metric"] in DRAWN and row["value"] is not None]
     return {
         "name": name,
@@ -60,13 +64,15 @@ def _network(path, curves, folds):
         "account": first["account"],
         "folds": folds if found["network"]["folds"] == "split" else {},
         "scores": rows + controls,
+        "controls": bool(controls),
         "headline": headline,
         "notes": list(dict.fromkeys(first["account"]["notes"])),
         "trial_number": next((row for row in controls if row["control"] == CONTROLS["trial_number"]), None),
         "scores_picture": picture(plot.scores(drawn + controls)),
         "confusion_picture": _confusion(first["confusion"], found["classes"]),
         "people_picture": _people(found, headline["chance"]),
-        **_curves([curve for curve in curves if _CURVE.search(curve)["network"] == name], main, headline["chance"]),
+        "training": _training(_own(trainings, name, main)),
+        "curves_picture": _curves(_own(curves, name, main), headline["chance"]),
     }
 
 
@@ -80,6 +86,24 @@ def _controls(found):
         for name, done in found.items()
         for score in done["scores"]
         if (score["level"], score["metric"]) == ("window", "balanced_accuracy")
+    ]
+
+
+def _headline(found):
+    """Balanced accuracy of the seed that counts, per subject where there is a vote."""
+    scores = [s for s in found["results"][str(found["main_seed"])]["scores"] if s["metric"] == "balanced_accuracy"]
+    return min(scores, key=lambda score: score["level"] != "subject")
+
+
+def _shuffled(found, networks):
+    """Networks of the same windows and target whose samples are in random order: controls of `found`."""
+    same = ("selection", "target", "labels")
+    if found["network"]["shuffle_time"]:
+        return []
+    return [
+        (name, other)
+        for name, other in networks.items()
+        if other["network"]["shuffle_time"] and all(other["network"][key] == found["network"][key] for key in same)
     ]
 
 
@@ -126,11 +150,25 @@ def _people(found, chance):
     )
 
 
-def _curves(paths, seed, chance):
-    mine = [path for path in paths if _CURVE.search(path)["seed"] == seed]
-    tables = [table.read(path) for path in mine]
+def _own(paths, name, seed):
+    """Of `paths` of all trainings those of one network and seed."""
+    places = [(path, _TRAINED.search(path)) for path in paths]
+    return [path for path, place in places if (place["network"], place["seed"]) == (name, seed)]
+
+
+def _training(paths):
+    """How the networks of all folds were trained; None without accounts."""
+    done = [account.read(path) for path in paths]
+    if not done:
+        return None
+    shared = {key: done[0][key] for key in ("optimiser", "lr", "weight_decay", "batch", "epochs", "parameters")}
+    return shared | {"chosen": sorted(each["best_epoch"] for each in done), "folds": len(done)}
+
+
+def _curves(paths, chance):
+    tables = [table.read(path) for path in paths]
     if not tables:
-        return {"curves_picture": None, "curves": 0}
+        return None
     epochs = np.arange(1, max(int(each["epoch"].max()) for each in tables) + 1)
     lines = {name: np.full((len(tables), len(epochs)), np.nan) for name in ("train_loss", "val_loss", "val_accuracy")}
     for row, each in enumerate(tables):
@@ -138,4 +176,4 @@ def _curves(paths, seed, chance):
         for name, values in lines.items():
             values[row, at] = each[name]
     figure = plot.curves(epochs, lines["train_loss"], lines["val_loss"], lines["val_accuracy"], chance=chance)
-    return {"curves_picture": picture(figure), "curves": len(tables)}
+    return picture(figure)

@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import account, plot, store, study
 from .._canvas import picture
+from ..grid.bootstrap import MIN_CLUSTERS
 
 #: Where a per-recording result belongs.
 PLACE = re.compile(r"derivatives/(?P<dataset>[^/]+)/[^/]+/(?P<rec>.+)_desc-(?P<name>[^_]+)_(?:account|windows)\.")
@@ -176,19 +177,21 @@ def _selected(found, name, block):
             "query": block["classes"][label],
             "windows": int(row.sum()),
             "subjects": int((row > 0).sum()),
+            "each": row.tolist(),
             "spread": [int(row.min()), float(np.median(row)), int(row.max())] if row.size else None,
         }
         for label, row in zip(labels, numbers)
     ]
     order = np.argsort(-numbers.sum(axis=0), kind="stable")
-    differ = (numbers != numbers[:, :1]).any()
+    many = numbers.shape[1] >= MIN_CLUSTERS and (numbers != numbers[:, :1]).any()
     return {
         "name": name,
         "block": block,
         "classes": rows,
         "total": int(numbers.sum()),
-        "subjects": len(by_subject),
+        "subjects": [subject for _, subject in by_subject],
+        "few": len(by_subject) < MIN_CLUSTERS,
         "lost": lost,
         "left": [(entry["rec"], *what[1:]) for entry in found for what in entry["left"] if what[0] == name],
-        "picture": picture(plot.counts(numbers[:, order], labels)) if differ else None,
+        "picture": picture(plot.counts(numbers[:, order], labels)) if many else None,
     }

@@ -15,8 +15,9 @@ from .recordings import PLACE
 #: Most topographies of one class mean, and least time between two of them in s.
 PEAKS, APART = 3, 0.06
 
-#: More classes than this are not drawn one by one.
-MOST_CLASSES = 6
+#: More classes than this are not drawn; in a butterfly picture of more rows than this, classes are averaged.
+MOST_CLASSES, MOST_ROWS = 6, 8
+AVERAGED = "mean of all classes"
 
 
 def attributes(path):
@@ -47,7 +48,7 @@ def positions(names, found):
 
 
 def responses(stores, selections):
-    """Pictures of the class means of every selection of event-locked windows.
+    """Pictures of the class means of every selection whose windows begin before the event they are cut around.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def responses(stores, selections):
     found = []
     for name, block in selections.items():
         mine = [path for path in map(str, stores) if PLACE.search(path)["name"] == name]
-        if block["kind"] == "events" and block["length"] is None:
+        if block["kind"] == "events" and block["length"] is None and block["tmin"] < 0:
             drawn = _response(name, block, mine)
             found += [drawn] if drawn else []
     return found
@@ -79,14 +80,16 @@ def _response(name, block, paths):
     times = tmin + np.arange(samples) / sfreq
     labels = list(block["classes"])[:MOST_CLASSES]
     units, subjects = _means(_window_moments(chosen), labels)
-    rows, means, peaks = [], [], []
-    for unit, (mean, _, _) in units.items():
-        power = mean.std(axis=1).mean(axis=0)  # (times,) global field power, mean over classes
-        at = _peaks(power, times)
-        rows += [f"{unit}: {label}" if unit else label for label in labels]
-        means += list(mean)
-        peaks += [at] * len(labels)
-    shown, mean, spread = _selected_channels(units, names, peaks[:: len(labels)])
+    peaks = {unit: _peaks(np.nanmean(mean.std(axis=1), axis=0), times) for unit, (mean, _, _) in units.items()}
+    rows = _rows(units, labels)
+    butterfly = plot.butterfly(
+        times,
+        np.array([mean for _, _, mean in rows]),
+        rows=[" · ".join(part for part in (unit, label) if part) for unit, label, _ in rows],
+        positions=where,
+        peaks=[peaks[unit] for unit, _, _ in rows],
+    )
+    shown, mean, spread = _selected_channels(units, names, peaks.values())
     overlay = plot.classes(
         1000 * times,
         mean,
@@ -100,7 +103,8 @@ def _response(name, block, paths):
     return {
         "name": name,
         "block": block,
-        "butterfly": picture(plot.butterfly(times, np.array(means), rows=rows, positions=where, peaks=peaks)),
+        "butterfly": picture(butterfly),
+        "averaged": rows[0][1] == AVERAGED,
         "overlay": picture(overlay),
         "subjects": subjects,
         "pooled": list(units) == [""],
@@ -109,6 +113,19 @@ def _response(name, block, paths):
         "left": left,
         "undrawn": list(block["classes"])[MOST_CLASSES:],
     }
+
+
+def _rows(units, labels):
+    """What a butterfly picture shows: (unit, class, mean) of all that are there, or of each unit's classes together."""
+    rows = [
+        (unit, label, mean[k])
+        for unit, (mean, _, count) in units.items()
+        for k, label in enumerate(labels)
+        if count[k] > 0
+    ]
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return [(unit, AVERAGED, np.nanmean(mean, axis=0)) for unit, (mean, _, _) in units.items()]
 
 
 def _alike(paths):
@@ -265,8 +282,7 @@ def _spectrum(paths, stores, labels):
     where = positions(names, places(sorted(path for path in stores if path in set(arrays["store"]))))
     columns, mean, spread, maps, titles = [], [], [], [], []
     for average, error, _ in units.values():
-        differ = np.nanmax(average, axis=0) - np.nanmin(average, axis=0)  # (channels, frequencies)
-        channel, point = np.unravel_index(np.nanargmax(differ), differ.shape)
+        channel, point = _most_different(average, error)
         columns.append(["mean over channels", names[channel]])
         mean.append([average.mean(axis=1), average[:, channel]])
         spread.append([error.mean(axis=1), error[:, channel]])
@@ -294,6 +310,14 @@ def _spectrum(paths, stores, labels):
         "windows": {label: int(sum(count[k] for *_, count in units.values())) for k, label in enumerate(labels)},
         "resolution": float(frequency[1] - frequency[0]) if len(frequency) > 1 else None,
     }
+
+
+def _most_different(average, error):
+    """Channel and point where the range of the class means (classes, channels, points) is most standard errors."""
+    differ = np.nanmax(average, axis=0) - np.nanmin(average, axis=0)
+    scale = np.sqrt(np.nanmean(error**2, axis=0))
+    differ = np.where(scale > 0, differ / np.where(scale > 0, scale, 1), 0.0)
+    return tuple(int(k) for k in np.unravel_index(differ.argmax(), differ.shape))
 
 
 def _spectral_moments(arrays, stores):
