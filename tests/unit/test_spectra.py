@@ -79,3 +79,28 @@ def test_no_window_gives_an_empty_spectrum():
 def test_refuses(keys, sentence):
     with pytest.raises(ValueError, match=sentence):
         spectra.psd(np.zeros((1, 1, 500)), 250.0, **keys)
+
+
+def test_prominence_finds_the_planted_rhythm(xp):
+    rng = np.random.default_rng(3)
+    t = np.arange(1024) / 128
+    power = {13.0: 0, 17.0: 1, 21.0: 2}
+    x = np.stack([rng.normal(size=(2, t.size)) + np.sin(2 * np.pi * f * t) for f in power])
+    freqs, psd = spectra.psd(xp.asarray(x), 128.0)
+    found = _array.to_numpy(spectra.prominence(freqs, psd, list(power)))
+    assert found.shape == (3, 3)
+    assert (found.argmax(axis=1) == [0, 1, 2]).all()
+    at = int(np.argmin(np.abs(freqs - 13)))
+    near = [k for k, f in enumerate(freqs) if 0.5 <= abs(f - 13) <= 1.0]
+    host = _array.to_numpy(psd)[0]
+    expected = np.log10(host[:, at] / host[:, near].mean(axis=1)).mean()
+    single = _array.to_numpy(spectra.prominence(freqs, psd, [13.0], harmonics=1))
+    assert single[0, 0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_prominence_refuses_what_it_cannot_see():
+    freqs, psd = np.arange(5.0, 30.0), np.ones((1, 25))
+    with pytest.raises(ValueError, match="40 Hz is not within 5 to 29 Hz"):
+        spectra.prominence(freqs, psd, [40.0])
+    with pytest.raises(ValueError, match="no frequency lies"):
+        spectra.prominence(freqs, psd, [10.0], beside=0.4, gap=0.2)

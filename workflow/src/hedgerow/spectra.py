@@ -88,6 +88,53 @@ def psd(x, sfreq, *, seconds=None, overlap=0.5, taper="hann", fmin=0.0, fmax=Non
     )
 
 
+def prominence(freqs, psd, at, *, harmonics=2, beside=1.0, gap=0.5):
+    """How far power stands out at given frequencies and their harmonics, e.g. of flicker.
+
+    Parameters
+    ----------
+    freqs : numpy.ndarray, shape (frequencies,)
+        In Hz, evenly spaced.
+    psd : array, shape (..., channels, frequencies)
+        Power, above 0.
+    at : sequence of float
+        Frequencies in Hz; the nearest bin counts.
+    harmonics : int
+        How many multiples of each, itself the first; those above the highest frequency are left out.
+    beside : float
+        Power is compared with the mean of the bins up to so many Hz away on either side ...
+    gap : float
+        ... and at least so many Hz away.
+
+    Returns
+    -------
+    array, shape (..., len(at))
+        log10 of power over that of the neighbourhood, mean over channels, sum over harmonics.
+
+    Raises
+    ------
+    ValueError
+        A frequency outside of `freqs`, or no bin in its neighbourhood.
+    """
+    xp = _array.namespace(psd)
+    found = []
+    for frequency in at:
+        if not freqs[0] <= frequency <= freqs[-1]:
+            raise ValueError(f"at: {frequency:g} Hz is not within {freqs[0]:g} to {freqs[-1]:g} Hz")
+        total = 0.0
+        for multiple in frequency * np.arange(1, harmonics + 1):
+            away = np.abs(freqs - multiple)
+            near = np.flatnonzero((away >= gap - 1e-9) & (away <= beside + 1e-9))
+            if multiple > freqs[-1]:
+                continue
+            if not near.size:
+                raise ValueError(f"beside, gap: no frequency lies {gap:g} to {beside:g} Hz from {multiple:g} Hz")
+            around = xp.mean(xp.take(psd, _array.like(near, psd), axis=-1), axis=-1)
+            total = total + xp.mean(xp.log10(psd[..., int(away.argmin())] / around), axis=-1)
+        found.append(total)
+    return xp.stack(found, axis=-1)
+
+
 def _overlapping(length, samples, overlap, seconds, sfreq):
     """Samples that a segment shares with the next one, after checking the segment against the trace."""
     if length < 2:

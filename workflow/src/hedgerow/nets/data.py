@@ -186,12 +186,12 @@ def summary(tables, classes, network):
     """
     results = {seed: _scores(found) for seed, found in tables.items()}
     main = next(iter(tables))
-    first = tables[main]
+    first = tables[main].assign(fold=tables[main]["tested"])
     chance = first.assign(**{f"p{k}": p for k, p in enumerate(evaluate.baseline_trial_number(first).T)})
     done = {"target": network["target"], "classes": classes, "main_seed": main, "results": results}
     done["subjects"] = _records(evaluate.votes(first))
     done["controls"] = {"trial_number": _scores(chance)}
-    return done | {"network": network, "folds": sorted(first["fold"].astype(str).unique())}
+    return done | {"network": network, "folds": sorted(first["fold"].unique())}
 
 
 def _scores(found):

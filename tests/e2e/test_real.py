@@ -1,0 +1,138 @@
+"""The whole workflow on real recordings: motor movement and imagery, and steady-state visual responses."""
+
+import json
+
+import mne_bids
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from hedgerow import io, publish, spectra, store, table
+
+from workflow import nothing_to_do, run
+
+
+def _run(shared, folder, name):
+    """Run the study `name` of this folder's real/ on the data in `shared`."""
+    if not (shared / "data" / name).is_dir():
+        pytest.skip(f"the recordings of {name} are not there")
+    study = yaml.safe_load((ROOT / f"tests/e2e/real/{name}.yaml").read_text(encoding="utf-8"))
+    study["datasets"][name]["path"] = str(shared / "data" / name)
+    config = folder / "study.yaml"
+    config.write_text(yaml.safe_dump(study, sort_keys=False))
+    text = run(folder, config)
+    assert nothing_to_do(run(folder, config, "--dry-run"))
+    return folder / "results", text
+
+
+@pytest.fixture(scope="module")
+def eegmmidb(shared, tmp_path_factory):
+    return _run(shared, tmp_path_factory.mktemp("eegmmidb"), "eegmmidb")
+
+
+@pytest.fixture(scope="module")
+def ssvep(shared, tmp_path_factory):
+    return _run(shared, tmp_path_factory.mktemp("ssvep"), "ssvep-exo")
+
+
+def _valid(results, name):
+    validation = json.loads((results / f"studies/{name}/published/{name}_validation.json").read_text())
+    tree = results / f"studies/{name}/published/{name}"
+    assert validation["errors"] == 0, validation["issues"]
+    assert validation["files"] == len(publish.seen(tree))
+    return tree
+
+
+@pytest.mark.xdist_group("eegmmidb")
+class TestEegmmidb:
+    def test_every_recording_is_there_and_the_derivative_is_valid(self, eegmmidb):
+        results, text = eegmmidb
+        assert "recordings: 5 ok, 0 quarantined" in text
+        _valid(results, "eegmmidb")
+
+    def test_the_queries_select_what_the_tables_say(self, eegmmidb, shared):
+        """The marker (`value`) names the cue: T0 rest, T1 left or both fists, T2 right or both feet, by task."""
+        results, _ = eegmmidb
+        cues = {"TASK1T1": "left", "TASK2T1": "left", "TASK1T2": "right", "TASK2T2": "right"}
+        cues |= {"TASK4T1": "fists", "TASK4T2": "feet"} | {f"TASK{task}T0": "rest" for task in (1, 2, 4)}
+        counts = {}
+        for raw in sorted((shared / "data/eegmmidb").rglob("*_events.tsv")):
+            stem = raw.name.removesuffix("_events.tsv")
+            folder = results / "derivatives/eegmmidb/standard" / raw.parent.relative_to(shared / "data/eegmmidb")
+            index, attrs = store.index(folder / f"{stem}_desc-cues_windows.zarr.zip")
+            given = table.read(raw)
+            outside = attrs["account"]["outside"]
+            expected = [(row, cues[value]) for row, value in enumerate(given["value"]) if row not in outside]
+            assert list(zip(index["event"], index["label"])) == expected
+            assert np.allclose(index["zero"], given["onset"].to_numpy()[index["event"]])
+            assert all(given["onset"][row] + 4 > 120 for row in outside)
+            for _, label in expected:
+                counts[label] = counts.get(label, 0) + 1
+        assert (counts["left"], counts["right"]) == (32, 28)
+
+    def test_action_lowers_the_mu_rhythm_over_the_hand_areas(self, eegmmidb):
+        results, _ = eegmmidb
+        arrays, attrs = store.read_arrays(results / "studies/eegmmidb/grid/mu/maps.zarr.zip")
+        assert list(arrays["unit"]) == ["eegmmidb/001", "eegmmidb/088"] and attrs["axis"] == "frequency"
+        mu = (arrays["frequency"] >= 8) & (arrays["frequency"] <= 13)
+        channels = [list(arrays["channel"]).index(name) for name in ("C3", "C4")]
+        change = arrays["coef"][:, 1][:, channels][:, :, mu].mean(axis=-1)
+        assert (change < 0).all()
+        # 26.6 % less at C3 and 21.4 % at C4 over the four runs of sub-001, by another program on its own cleaning
+        assert np.allclose(change[0], [-0.156, -0.104], atol=0.05)
+
+    def test_the_clean_signal_reads_back_through_mne_bids(self, eegmmidb):
+        results, _ = eegmmidb
+        tree = results / "studies/eegmmidb/published/eegmmidb"
+        path = mne_bids.BIDSPath(
+            subject="001", task="motion", run="3", description="clean", suffix="eeg", datatype="eeg", root=tree
+        )
+        raw = mne_bids.read_raw_bids(path.update(extension=".vhdr"), verbose="error")
+        written, sfreq = io.read_signal(path.fpath)
+        assert raw.info["sfreq"] == sfreq == 160 and raw.get_channel_types() == ["eeg"] * 64
+        assert np.array_equal(raw.get_data() * 1e6, written)
+
+
+@pytest.mark.xdist_group("ssvep")
+class TestSsvep:
+    def test_every_recording_is_there_and_the_derivative_is_valid(self, ssvep):
+        results, text = ssvep
+        assert "recordings: 8 ok, 0 quarantined" in text
+        _valid(results, "ssvep-exo")
+
+    def test_the_largest_peak_names_the_flicker(self, ssvep):
+        """A fixed rule: no training, so every trial is a test; intervals by resampling trials within people."""
+        results, _ = ssvep
+        arrays, _ = store.read_arrays(
+            next((results / "derivatives/ssvep-exo/standard/features").glob("flicker_psd_*.zarr.zip"))
+        )
+        indices = {path: store.index(results.parent / path) for path in set(arrays["store"])}
+        label = np.array([indices[p][0]["label"].iloc[w] for p, w in zip(arrays["store"], arrays["window"])])
+        person = np.array([indices[p][1]["subject"] for p in arrays["store"]])
+        assert len(label) == 8 * 24 and set(label) == {"13Hz", "17Hz", "21Hz"}
+        peaks = spectra.prominence(arrays["frequency"], arrays["psd"], (13, 17, 21))
+        right = np.array(["13Hz", "17Hz", "21Hz"])[peaks.argmax(axis=1)] == label
+        rng = np.random.default_rng(1)
+        blocks = [right[person == name] for name in np.unique(person)]
+        again = [np.mean(np.concatenate([rng.choice(block, block.size) for block in blocks])) for _ in range(2000)]
+        assert np.quantile(again, 0.025) > 1 / 3 + 0.2
+        assert right.mean() == pytest.approx(0.740, abs=0.03)
+
+    def test_controls_stand_beside_the_network(self, ssvep):
+        results, _ = ssvep
+        networks = results / "studies/ssvep-exo/networks"
+        found = json.loads((networks / "flicker/metrics.json").read_text())
+        assert found["folds"] == [f"ssvep-exo-0{n}" for n in (1, 2, 3, 4)]
+        trial = {row["metric"]: row["value"] for row in found["controls"]["trial_number"]["scores"]}
+        assert trial["balanced_accuracy"] == 1.0
+        shuffled = json.loads((networks / "flicker-shuffled/metrics.json").read_text())
+        score = next(row for row in shuffled["results"]["1"]["scores"] if row["metric"] == "balanced_accuracy")
+        assert score["low"] < 1 / 3 < score["high"]
+        page = (results / "studies/ssvep-exo/report.html").read_text(encoding="utf-8")
+        assert "flicker-shuffled" in page and "trial number" in page.lower()
+
+    def test_nobody_is_tested_by_a_network_that_saw_them(self, ssvep):
+        results, _ = ssvep
+        predictions = table.read(results / "studies/ssvep-exo/networks/flicker/predictions.tsv")
+        assert len(predictions) == 8 * 24
+        assert (predictions["tested"] == predictions["left_out"]).all()

@@ -1,0 +1,137 @@
+"""Pictures: geometry of the head, masks and limits of the maps, bytes that repeat."""
+
+import base64
+
+import matplotlib
+import numpy as np
+import pytest
+from hedgerow import _canvas, plot
+
+mne = pytest.importorskip("mne")
+
+NAMES = ["Fp1", "Fp2", "F3", "Fz", "F4", "T7", "C3", "Cz", "C4", "T8", "P3", "Pz", "P4", "O1", "Oz", "O2"]
+
+
+@pytest.fixture(scope="module")
+def positions():
+    template = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    return np.array([template[name] for name in NAMES])
+
+
+def test_the_head_is_seen_from_above_with_the_nose_up(positions):
+    flat = dict(zip(NAMES, _canvas.project(positions)))
+    assert np.hypot(*flat["Cz"]) < 0.1
+    for name, where in {"T7": (-1, 0), "T8": (1, 0), "Oz": (0, -1)}.items():
+        np.testing.assert_allclose(flat[name], where, atol=0.15)
+    assert flat["Fp1"][1] > 0.8 and flat["Fp1"][0] < 0 < flat["Fp2"][0]
+    # 10-20: C3 lies half way from the vertex to T7
+    assert np.hypot(*flat["C3"]) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_topography_has_the_values_of_its_channels(positions, rng):
+    from matplotlib.figure import Figure
+
+    flat, values = _canvas.project(positions), rng.normal(size=len(NAMES))
+    image = _canvas.topography(Figure().subplots(), values, positions, (-1, 1))
+    left, right, bottom, top = image.get_extent()
+    grid = image.get_array()
+    columns = ((flat[:, 0] - left) / (right - left) * grid.shape[1]).astype(int)
+    rows = ((flat[:, 1] - bottom) / (top - bottom) * grid.shape[0]).astype(int)
+    np.testing.assert_allclose(grid[rows, columns], values, atol=0.25)
+
+
+def test_a_channel_without_a_position_is_left_out(positions):
+    from matplotlib.figure import Figure
+
+    images = []
+    for values, where in (
+        (np.arange(16.0), positions),
+        (np.append(np.arange(16.0), 1e6), np.vstack([positions, [np.nan] * 3])),
+    ):
+        images.append(np.ma.filled(_canvas.topography(Figure().subplots(), values, where, (0, 16)).get_array(), -1))
+    np.testing.assert_allclose(images[0], images[1])
+
+
+def _coefficient(positions, **changed):
+    rng = np.random.default_rng(0)
+    coef = rng.normal(size=(2, 16, 20))
+    given = {"low": coef - 0.8, "high": coef + 0.8, "names": NAMES, "positions": positions, "units": ["a", "b"]}
+    given |= {"peaks": [(7, 3), (2, 9)], "xlabel": "Time after the event (ms)", "unit": "µV"}
+    return coef, plot.coefficient(np.arange(-40.0, 160.0, 10.0), coef, **(given | changed))
+
+
+def test_cells_whose_interval_holds_zero_are_pale(positions):
+    coef, figure = _coefficient(positions)
+    images = [axes.images[0] for axes in figure.axes if axes.images and "·" in axes.get_title(loc="left")]
+    assert len(images) == 2
+    order = [NAMES.index(label.get_text()) for label in figure.axes[0].get_yticklabels()]
+    assert [NAMES[k] for k in order[:2]] == ["Fp1", "Fp2"] and {NAMES[k] for k in order[-3:]} == {"O1", "Oz", "O2"}
+    for unit, image in enumerate(images):
+        np.testing.assert_allclose(image.get_array(), coef[unit][order])
+        np.testing.assert_array_equal(image.get_alpha() == 1, np.abs(coef[unit][order]) > 0.8)
+        low, high = image.get_clim()
+        assert low == -high and high == pytest.approx(np.abs(coef).max())
+
+
+def test_a_mean_level_has_no_mask(positions):
+    coef, figure = _coefficient(positions, signed=False)
+    assert figure.axes[0].images[0].get_alpha() is None
+    assert figure.axes[0].images[0].get_clim() == (coef.min(), coef.max())
+
+
+def test_the_peak_is_marked_on_its_line(positions):
+    coef, figure = _coefficient(positions)
+    middle = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Cz")
+    dots = [line for line in middle.lines if line.get_marker() == "o"]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(-10.0, coef[0, 7, 3])]
+
+
+def test_the_same_arrays_give_the_same_picture_whatever_the_users_style(positions):
+    one = _canvas.picture(_coefficient(positions)[1])
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 300}):
+        other = _canvas.picture(_coefficient(positions)[1])
+    assert one == other
+    png = base64.b64decode(one["uri"].split(",", 1)[1])
+    assert png.startswith(b"\x89PNG") and b"tEXt" not in png and b"tIME" not in png
+
+
+def test_no_figure_stays_open(positions):
+    from matplotlib import pyplot
+
+    _canvas.picture(_coefficient(positions)[1])
+    assert pyplot.get_fignums() == []
+
+
+def test_a_confusion_matrix_says_counts_and_shares():
+    figure = plot.confusion(np.array([[[3, 1], [0, 4]]]), ["Windows (8)"], ["F", "M"])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["3\n75 %", "1\n25 %", "0\n0 %", "4\n100 %"]
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0.75, 0.25], [0, 1]])
+
+
+def test_learning_curves_bear_missing_values():
+    epochs, train = np.arange(1, 6), np.linspace(1, 0.2, 10).reshape(2, 5)
+    none = np.full((2, 5), np.nan)
+    assert len(plot.curves(epochs, train, none, none, chance=0.5).axes) == 1
+    short = np.where(epochs > 3, np.nan, train)
+    thick = max(
+        plot.curves(epochs, train, short, short, chance=0.5).axes[1].lines, key=lambda line: line.get_linewidth()
+    )
+    np.testing.assert_allclose(thick.get_ydata(), short[:, :3].mean(axis=0))
+
+
+def test_scores_show_interval_chance_and_further_seeds():
+    row = {"label": "subjects", "value": 0.9, "low": 0.8, "high": 1.0, "chance": 0.5, "further": [0.7, 0.85]}
+    axes = plot.scores([row | {"control": None}]).axes[0]
+    drawn = [sorted(set(map(float, line.get_xdata()))) for line in axes.lines]
+    assert drawn == [[0.5], [0.8, 1.0], [0.9], [0.7, 0.85]]
+
+
+def test_bad_channels_are_stacked_by_reason(positions):
+    flagged = {"flat": {"Cz": 2, "Pz": 1}, "uncorrelated": {"Cz": 1}}
+    figure = plot.cleaning(np.array([0.1, 0.2]), np.array([0.3, 0.4]), flagged, np.linspace(0, 0.5, 16), positions)
+    bars = figure.axes[1]
+    assert [label.get_text() for label in bars.get_xticklabels()] == ["Cz", "Pz"]
+    tops = [patch.get_y() + patch.get_height() for patch in bars.patches]
+    assert tops == [2, 1, 3, 1]
+    nothing = plot.cleaning(np.array([np.nan]), np.array([np.nan]), {}, np.array([]), np.empty((0, 3)))
+    assert [text.get_text() for text in nothing.axes[1].texts] == ["none"]
