@@ -1,12 +1,16 @@
 """The page of a study made by hand: what it says, what it leaves out, that it repeats and asks for nothing outside."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
-from hedgerow import account, config, store, table
+from hedgerow import account, config, report, store, table
 from hedgerow.nets import evaluate
+from hedgerow.report import grids, networks, outcome, recordings, signals
 
 pytest.importorskip("mne")
 
@@ -97,12 +101,199 @@ def _network(config, rng):
     return {"metrics": [folder + "metrics.json"], "curves": [folder + "seed-1_fold-1_curve.tsv"]}
 
 
-def _study(subjects, *, units=("all",), whole=True):
-    """Files of a study in the working directory, and its config."""
+def _study(subjects, units=None):
+    """Files of a study in the working directory, and its config; one more recording is quarantined in the cleaning."""
     rng = np.random.default_rng(1)
-    settings = config.complete({k: STUDY[k] for k in list(STUDY)[: None if whole else 3]}, SCHEMA)
+    given = STUDY if units else {key: STUDY[key] for key in ("study", "datasets", "selections")}
+    settings = config.complete(given, SCHEMA)
     for folder in ("index/lab", "studies/handmade/grid/kind", "studies/handmade/networks/sex"):
-        (pd.io.common.Path if False else __import__("pathlib").Path)("results", folder).mkdir(
-            parents=True, exist_ok=True
-        )
-    return settings, rng
+        Path("results", folder).mkdir(parents=True)
+    stems = [f"results/derivatives/lab/standard/sub-{k:02}/eeg/sub-{k:02}_task-x_desc-" for k in range(1, subjects + 2)]
+    for stem in stems:
+        Path(stem).parent.mkdir(parents=True)
+    signals_ = [_recording(k, rng) for k in range(1, subjects + 1)]
+    gone = account.quarantined("clean", account.Fault("not-finite", "NaN in <script>alert(1)</script> & more"))
+    account.write(stems[-1] + "clean_account.json", gone)
+    store.write_empty(stems[-1] + "beeps_windows.zarr.zip", gone)
+    rows = {"rec": [stem.split("standard/")[1].removesuffix("_desc-") for stem in stems], "status": "ok"}
+    rows |= {"reason": np.nan, "message": np.nan, "subject": [f"{k:02}" for k in range(1, subjects + 2)]}
+    table.write("results/index/lab/recordings.tsv", pd.DataFrame(rows))
+    Path("results/studies/handmade/config.yaml").write_text(yaml.safe_dump(settings))
+    files = dict.fromkeys(("features", "trainings", "split", "recoveries", "validations"), ())
+    files |= dict.fromkeys(("metrics", "curves", "grids", "grid_accounts"), ())
+    files |= {"config": "results/studies/handmade/config.yaml", "recordings": ["results/index/lab/recordings.tsv"]}
+    files |= {"accounts": [stem + "clean_account.json" for stem in stems]}
+    files |= {"stores": [stem + "beeps_windows.zarr.zip" for stem in stems]}
+    if units:
+        _maps(units, rng)
+        files |= _network(settings, rng)
+        grid = "results/studies/handmade/grid/kind/"
+        files |= {"grids": [grid + "maps.zarr.zip"], "grid_accounts": [grid + "account.json"]}
+    return files, settings, signals_
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def _text(page):
+    """What a reader sees: without pictures, style and tags."""
+    page = re.sub(r"<style>.*?</style>|data:[^\"]*", "", page, flags=re.S)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def test_the_page_says_what_happened(here):
+    files, settings, _ = _study(6, ["all"])
+    page = report.page(files, config=settings, template=TEMPLATE)
+    text = _text(page)
+    assert "handmade" in text and "7 recordings: 6 ok, 1 quarantined" in text
+    assert "not-finite" in text and "<script" not in page and "&lt;script&gt;alert(1)" in page
+    assert "48 windows of 6 people" in text and "high 24 · low 24" in text
+    assert "low − high" in text and "Cz, 150 ms" in text and "12.5" in text and "10.5 to 14.5" in text
+    assert "7 units: few." in text and "10 subjects: percentile intervals over so few are too narrow" in text
+    assert "1 further seeds (2)" in text and "numpy 2.0" in text and "replicates: 2000" in text
+    # cleaning, butterfly, classes, two coefficients, scores, confusion, people, curves
+    assert page.count('src="data:image/png;base64,') == 9
+
+
+def test_the_page_repeats_and_asks_for_nothing_outside(here):
+    files, settings, _ = _study(6, ["all"])
+    page = report.page(files, config=settings, template=TEMPLATE)
+    assert page == report.page(files, config=settings, template=TEMPLATE)
+    assert {link[:1] if link[0] == "#" else link for link in re.findall(r'(?:src|href)="(.{5})', page)} == {
+        "data:",
+        "#",
+    }
+    assert not re.search(r"@import|url\(|<script|<link|<iframe", page)
+    assert not re.search(r"20\d\d-\d\d-\d\d", page)
+
+
+def test_sections_of_what_is_not_there_are_left_out(here):
+    files, settings, _ = _study(6)
+    page = report.page(files, config=settings, template=TEMPLATE)
+    assert re.findall(r'<section id="(\w+)"', page) == ["recordings", "cleaning", "windows", "responses", "config"]
+    assert set(re.findall(r'href="#(\w+)"', page)) == {"recordings", "cleaning", "windows", "responses", "config"}
+
+
+def test_a_study_of_quarantined_recordings_alone_has_a_page(here):
+    files, settings, _ = _study(0)
+    text = _text(report.page(files, config=settings, template=TEMPLATE))
+    assert "1 recording: 0 ok, 1 quarantined" in text and "0 windows of 0 people" in text
+
+
+def test_fewer_than_five_people_are_shown_one_by_one(here):
+    files, settings, raw = _study(3, ["lab/01", "lab/02", "lab/03"])
+    text = _text(report.page(files, config=settings, template=TEMPLATE))
+    assert "fewer than five people, so inference is per person" in text
+    assert text.count("sub-02") >= 2 and "sub-01, sub-02, sub-03: 7 units: few." in text
+    units, people = signals._means(signals._window_moments(files["stores"][:3]), ["high", "low"])
+    assert list(units) == ["sub-01", "sub-02", "sub-03"] and people == 3
+    x, labels = raw[1]
+    mean, error, count = units["sub-02"]
+    np.testing.assert_allclose(mean[0], x[labels == "high"].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(error[1], x[labels == "low"].std(axis=0, ddof=1) / 2, rtol=1e-4)
+    assert count.tolist() == [4, 4]
+
+
+def test_means_count_every_person_once(here):
+    files, _, raw = _study(6)
+    units, people = signals._means(signals._window_moments(files["stores"][:6]), ["high", "low", "never"])
+    mean, error, _ = units[""]
+    each = np.array([[x[labels == name].mean(axis=0) for name in ("high", "low")] for x, labels in raw])
+    assert people == 6 and np.isnan(mean[2]).all()
+    np.testing.assert_allclose(mean[:2], each.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(error[:2], each.std(axis=0, ddof=1) / np.sqrt(6), rtol=1e-4)
+
+
+def test_spectra_find_the_planted_difference(here, rng):
+    files, _, _ = _study(6)
+    frequency = np.arange(1.0, 21.0)
+    power = rng.uniform(0.9, 1.1, (48, 7, 20))
+    power[0::2, 5, 9] *= 100  # `high` has 20 dB more at O1 and 10 Hz
+    stores = [path for path in files["stores"][:6] for _ in range(8)]
+    arrays = {"psd": power, "store": np.array(stores, dtype=object), "window": np.tile(np.arange(8), 6)}
+    moments = signals._spectral_moments(arrays, set(stores))
+    units, _ = signals._means(moments, ["high", "low"], signals._decibel)
+    mean, error, _ = units[""]
+    assert signals._most_different(mean, error) == (5, 9)
+    assert mean[0, 5, 9] - mean[1, 5, 9] == pytest.approx(20, abs=0.3) and frequency[9] == 10
+
+
+def test_peaks_are_those_after_the_event():
+    times = np.arange(-0.5, 1.0, 0.01)
+    bump = lambda at, height: height * np.exp(-(((times - at) / 0.03) ** 2))  # noqa: E731
+    power = bump(-0.3, 9) + bump(0.1, 3) + bump(0.3, 5) + bump(0.6, 2) + bump(0.8, 1)
+    assert [round(times[k], 2) for k in signals._peaks(power, times)] == [0.1, 0.3, 0.6]
+    assert len(signals._peaks(np.zeros(150), times)) == 1
+    coef = np.zeros((1, 2, 150))
+    coef[0, 0, 10], coef[0, 1, 100] = 9, -5
+    assert grids._peaks(coef, 1000 * times, True) == [(1, 100)]
+
+
+def test_coefficients_in_words():
+    columns = {"kind": {"type": "factor", "levels": ["click", "tone"]}, "loud": {"type": "integer"}}
+    design = {"formula": "~ kind * loud", "columns": columns}
+    assert grids.meaning("kind[T.tone]", design) == "tone − click"
+    assert grids.meaning("kind[T.tone]:loud", design) == "interaction: (tone − click) × (slope of loud)"
+    assert grids.meaning("Intercept", design) == "expected value at kind = click, loud = 0"
+    assert grids.meaning("Intercept", design | {"formula": "~ C(kind, contr.sum)"}).startswith("expected value where")
+    assert grids.meaning("a - b", design) == ""
+    assert grids.per("loud", design) == " per unit of loud" and grids.per("kind[T.tone]", design) == ""
+
+
+def test_verdicts_follow_what_was_planted():
+    peak = {"channel": "Cz", "time": 0.12, "value": -4.0}
+    term = {"term": "intensity", "planted": peak, "recovered": peak | {"time": 0.13}, "ratio": 0.95}
+    assert outcome._response("m", term)["good"]
+    for change, word in (
+        ({"ratio": 0.85}, "amplitude"),
+        ({"recovered": peak | {"channel": "C3"}}, "channel"),
+        ({"recovered": peak | {"time": 0.2}}, "time"),
+    ):
+        row = outcome._response("m", term | change)
+        assert not row["good"] and word in row["verdict"]
+    assert outcome._response("m", term | {"planted": None, "ratio": None})["good"] is None
+    found = {"found": 1, "missed": [["sub-02/eeg/sub-02_task-x", "Cz"]], "false": []}
+    flat, noisy = outcome._channels({"flat": found, "noisy": found | {"missed": []}})
+    assert not flat["good"] and "sub-02_task-x Cz" in flat["verdict"] and noisy["good"]
+    by_recording = {"a": 8.0, "b": 10.0}
+    assert not outcome._bursts({"db": 9.0, "recordings": by_recording})[0]["good"]
+    assert outcome._bursts({"db": None, "recordings": {}}) == []
+
+
+def test_a_recording_without_any_window_is_quarantined(here):
+    files, _, _ = _study(2)
+    why = account.quarantined("windows", account.Fault("no-match", "no event matches"))
+    store.write_empty(files["stores"][0], why)
+    found = recordings.collect(files["recordings"], files["accounts"], files["stores"])
+    assert [(each["status"], each["reason"]) for each in found] == [
+        ("quarantined", "no-match"), ("ok", ""), ("quarantined", "not-finite"),
+    ]  # fmt: skip
+    assert [row["where"] for row in recordings.left(found)] == ["windows", "clean"]
+    (selected,) = recordings.windows(found, config.complete(STUDY, SCHEMA)["selections"])
+    assert (selected["total"], selected["subjects"]) == (8, ["02"])
+
+
+def test_a_shuffled_network_stands_beside_its_twin():
+    score = {
+        "level": "window",
+        "metric": "balanced_accuracy",
+        "value": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+        "chance": 0.5,
+        "n": 9,
+    }
+    block = {"selection": "s", "target": "label", "labels": None, "shuffle_time": False}
+    plain = {"network": block, "main_seed": 1, "results": {"1": {"scores": [score]}}}
+    shuffled = plain | {"network": block | {"shuffle_time": True}}
+    other = plain | {"network": block | {"shuffle_time": True, "target": "sex"}}
+    beside = networks._shuffled(plain, {"plain": plain, "shuffled": shuffled, "other": other})
+    assert [name for name, _ in beside] == ["shuffled"]
+    assert networks._shuffled(shuffled, {"plain": plain, "shuffled": shuffled}) == []
+
+
+def test_numbers_as_people_write_them():
+    assert report.fixed(-1.25, 1) == "−1.2" and report.fixed(None) == "n/a" and report.figures(-0.98049) == "−0.98"
+    assert report.percent(0.125) == "12.5\u202f%" and report.grouped(1423) == "1\u202f423"

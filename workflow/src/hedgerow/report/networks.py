@@ -47,7 +47,7 @@ def _network(name, networks, folds, curves, trainings):
     found = networks[name]
     main = str(found["main_seed"])
     first = found["results"][main]
-    further = {seed: done["scores"] for seed, done in found["results"].items() if seed != main}
+    further = {seed: found["results"][seed]["scores"] for seed in sorted(found["results"], key=int) if seed != main}
     rows = [_row(score, further) for score in first["scores"]]
     rows.sort(key=lambda row: (row["level"] != "subject", list(METRICS).index(row["metric"])))
     headline = next(row for row in rows if row["metric"] == "balanced_accuracy")

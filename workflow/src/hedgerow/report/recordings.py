@@ -31,15 +31,21 @@ def collect(indices, accounts, stores):
     -------
     list of dict
         ``dataset, rec, subject, status, stage, reason, message``; ``clean``: account of the cleaning, if any;
-        ``windows``: by selection the account of its windows; ``left``: selections that have none, as
-        (selection, reason, message).
+        ``windows``: by selection the account of its windows; ``left``: selections for which a clean recording has
+        none, as (selection, reason, message).
     """
     found = {}
     for path in map(str, indices):
         dataset = path.split("/")[-2]
         for row in study.rows(path):
             entry = {key: row[key] for key in ("rec", "subject", "status", "reason", "message")}
-            found[dataset, row["rec"]] = entry | {"dataset": dataset, "stage": "index", "clean": None, "windows": {}}
+            found[dataset, row["rec"]] = entry | {
+                "dataset": dataset,
+                "stage": "index",
+                "clean": None,
+                "windows": {},
+                "left": [],
+            }
     for path in map(str, accounts):
         entry, done = _entry(found, path), account.read(path)
         entry["clean"] = done
@@ -48,12 +54,26 @@ def collect(indices, accounts, stores):
     for path in map(str, stores):
         _entry(found, path)["windows"][PLACE.search(path)["name"]] = store.account(path)
     for entry in found.values():
-        accounts_left = [(name, done) for name, done in entry["windows"].items() if done["status"] != "ok"]
-        entry["left"] = [(name, done["reason"], done["message"]) for name, done in accounts_left]
-        if entry["status"] == "ok" and entry["left"] and len(entry["left"]) == len(entry["windows"]):
+        without = [(name, done) for name, done in entry["windows"].items() if done["status"] != "ok"]
+        if entry["status"] == "ok":
+            entry["left"] = [(name, done["reason"], done["message"]) for name, done in without]
+        if entry["left"] and len(entry["left"]) == len(entry["windows"]):
             _, reason, message = entry["left"][0]
             entry |= {"status": "quarantined", "stage": "windows", "reason": reason, "message": message}
     return list(found.values())
+
+
+def left(found):
+    """What left the workflow and where, one row each: of recordings quarantined, and of selections without windows."""
+    rows = []
+    for entry in found:
+        here = {"dataset": entry["dataset"], "rec": entry["rec"]}
+        if entry["status"] != "ok":
+            rows.append(here | {"where": entry["stage"], "reason": entry["reason"], "message": entry["message"]})
+            continue
+        for name, reason, message in entry["left"]:
+            rows.append(here | {"where": f"windows “{name}”", "reason": reason, "message": message})
+    return rows
 
 
 def _entry(found, path):
@@ -192,6 +212,6 @@ def _selected(found, name, block):
         "subjects": [subject for _, subject in by_subject],
         "few": len(by_subject) < MIN_CLUSTERS,
         "lost": lost,
-        "left": [(entry["rec"], *what[1:]) for entry in found for what in entry["left"] if what[0] == name],
+        "left": sorted(reason for entry in found for where, reason, _ in entry["left"] if where == name),
         "picture": picture(plot.counts(numbers[:, order], labels)) if many else None,
     }
