@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 from hedgerow import account, simulate, store, table
 
-from workflow import planned, run
+from workflow import run
 
 STUDY = yaml.safe_load((ROOT / "tests/e2e/tiny.yaml").read_text(encoding="utf-8"))
 REC = "sub-{0}/eeg/sub-{0}_task-sounds"
@@ -109,8 +109,8 @@ def test_a_mended_recording_alone_runs_again(faulty):
     sound = folder / "sound"
     simulate.write(sound, seed=3, subjects=6, channels=8, seconds=30)
     shutil.copy(sound / (REC.format("06") + "_eeg.eeg"), folder / "raw" / (REC.format("06") + "_eeg.eeg"))
-    rec = "results/derivatives/raw/standard/" + REC.format("06") + "_desc-clean_account.json"
-    text = run(folder, folder / "study.yaml", rec)
-    assert "clean sub-06" in text and text.count("clean sub-") == 1
-    assert account.read(folder / rec)["status"] == "ok"
-    assert planned(run(folder, folder / "study.yaml", "--dry-run"))["windows"] == 2
+    text = run(folder, folder / "study.yaml", "results/studies/faulty/published/raw_validation.json")
+    assert "clean sub-06" in text and text.count("raw: clean sub-") == 1
+    assert text.count("raw: cut windows") == 2
+    left = json.loads((folder / "results/studies/faulty/published/raw_validation.json").read_text())["left_out"]
+    assert REC.format("06") not in {row["rec"] for row in left}

@@ -70,7 +70,7 @@ rule train:
     params:
         network=lambda w: config["networks"][w.network],
         threads=config["threads"],
-        checkpoint="results/studies/<study>/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt",
+        checkpoint=lambda w: STUDY.checkpoint(w.network, w.seed, w.fold),
         code=digest("train"),
     message:
         "train '{wildcards.network}', seed {wildcards.seed}, fold {wildcards.fold} left out"

@@ -118,6 +118,10 @@ class Study:
         pairs = [(seed, fold) for seed in self.seeds(network) for fold in self.folds(network)]
         return [f"{folder}/seed-{seed}_fold-{fold}{ending}" for seed, fold in pairs]
 
+    def checkpoint(self, network, seed, fold):
+        """Where a training keeps its checkpoint (no output: Snakemake would delete it after a fault)."""
+        return f"results/studies/{self.config['study']}/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt"
+
     def publishable(self, dataset):
         """Per-recording files that a published derivative holds."""
         endings = ["clean_eeg.vhdr", "clean_eeg.eeg", "clean_eeg.vmrk", "clean_eeg.json", "clean_channels.tsv"]
