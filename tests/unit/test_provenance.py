@@ -69,3 +69,11 @@ def test_an_edit_of_a_script_re_runs_its_rule_alone(copy):
     with open(workflow / "scripts/grid.py", "a") as file:
         file.write("\nextra = 1\n")
     assert changed(digests, before) == {"grid"}
+
+
+def test_an_edit_of_a_template_changes_its_digest(tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "TEMPLATES", tmp_path)
+    (tmp_path / "page.j2").write_text("a")
+    first = provenance.template("page.j2")
+    (tmp_path / "page.j2").write_text("b")
+    assert provenance.template("page.j2") != first

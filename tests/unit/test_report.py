@@ -17,7 +17,6 @@ pytest.importorskip("mne")
 NAMES = ["Fp1", "Fp2", "C3", "Cz", "C4", "O1", "O2"]
 PLACES = {"Fp1": (-0.03, 0.08), "Fp2": (0.03, 0.08), "C3": (-0.065, -0.01), "Cz": (0.0, -0.01), "C4": (0.065, -0.01)}
 PLACES |= {"O1": (-0.03, -0.11), "O2": (0.03, -0.11)}
-TEMPLATE = ROOT / "workflow/report/report.html.j2"
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 CLEAN = {
     "flat": ["O1"], "uncorrelated": [], "marked": [], "interpolated": ["O1"], "channels": 7, "seconds": 60.0, "rank": 6,
@@ -145,7 +144,7 @@ def _text(page):
 
 def test_the_page_says_what_happened(here):
     files, settings, _ = _study(6, ["all"])
-    page = report.page(files, config=settings, template=TEMPLATE)
+    page = report.page(files, config=settings)
     text = _text(page)
     assert "handmade" in text and "7 recordings: 6 ok, 1 quarantined" in text
     assert "not-finite" in text and "<script" not in page and "&lt;script&gt;alert(1)" in page
@@ -159,8 +158,8 @@ def test_the_page_says_what_happened(here):
 
 def test_the_page_repeats_and_asks_for_nothing_outside(here):
     files, settings, _ = _study(6, ["all"])
-    page = report.page(files, config=settings, template=TEMPLATE)
-    assert page == report.page(files, config=settings, template=TEMPLATE)
+    page = report.page(files, config=settings)
+    assert page == report.page(files, config=settings)
     assert {link[:1] if link[0] == "#" else link for link in re.findall(r'(?:src|href)="(.{5})', page)} == {
         "data:",
         "#",
@@ -171,20 +170,20 @@ def test_the_page_repeats_and_asks_for_nothing_outside(here):
 
 def test_sections_of_what_is_not_there_are_left_out(here):
     files, settings, _ = _study(6)
-    page = report.page(files, config=settings, template=TEMPLATE)
+    page = report.page(files, config=settings)
     assert re.findall(r'<section id="(\w+)"', page) == ["recordings", "cleaning", "windows", "responses", "config"]
     assert set(re.findall(r'href="#(\w+)"', page)) == {"recordings", "cleaning", "windows", "responses", "config"}
 
 
 def test_a_study_of_quarantined_recordings_alone_has_a_page(here):
     files, settings, _ = _study(0)
-    text = _text(report.page(files, config=settings, template=TEMPLATE))
+    text = _text(report.page(files, config=settings))
     assert "1 recording: 0 ok, 1 quarantined" in text and "0 windows of 0 people" in text
 
 
 def test_fewer_than_five_people_are_shown_one_by_one(here):
     files, settings, raw = _study(3, ["lab/01", "lab/02", "lab/03"])
-    text = _text(report.page(files, config=settings, template=TEMPLATE))
+    text = _text(report.page(files, config=settings))
     assert "fewer than five people, so inference is per person" in text
     assert text.count("sub-02") >= 2 and "sub-01, sub-02, sub-03: 7 units: few." in text
     units, people = signals._means(signals._window_moments(files["stores"][:3]), ["high", "low"])

@@ -14,7 +14,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
 
 from hedgerow import config as settings
-from hedgerow.provenance import digest
+from hedgerow.provenance import digest, template
 from hedgerow.study import Study, tree
 
 SCHEMA = yaml.safe_load(

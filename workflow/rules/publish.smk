@@ -53,6 +53,7 @@ rule publish:
     params:
         root=lambda w: STUDY.root(w.dataset),
         selections=config["selections"],
+        template=template("derivative_README.md.j2"),
         code=digest("publish"),
     message:
         "publish the derivative of {wildcards.dataset}"

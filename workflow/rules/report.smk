@@ -49,7 +49,6 @@ rule report:
             dataset=config["datasets"],
         ),
         split=STUDY.split_table(),
-        template=workflow.source_path("../report/report.html.j2"),
     output:
         "results/studies/<study>/report.html",
     log:
@@ -64,6 +63,7 @@ rule report:
         runtime=30,
     params:
         config=config,
+        template=template("report.html.j2"),
         code=digest("report"),
     message:
         f"write results/studies/{config['study']}/report.html"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 SCRIPTS = PACKAGE.parents[1] / "scripts"
+TEMPLATES = PACKAGE.parents[1] / "report"
 
 #: Modules that change no result: an edit of them re-runs nothing.
 WITHOUT_EFFECT = {"log", "provenance"}
@@ -21,6 +22,11 @@ WITHOUT_EFFECT = {"log", "provenance"}
 def digest(rule):
     """Digest (16 hexadecimal digits) of the script of `rule` and of every module of the package that it reaches."""
     return _digest_file(SCRIPTS / f"{rule}.py")
+
+
+def template(name):
+    """Digest of a template of ``workflow/report``: with it among its parameters, a rule follows edits of the text."""
+    return hashlib.sha256((TEMPLATES / name).read_bytes()).hexdigest()[:16]
 
 
 @cache

@@ -11,8 +11,10 @@ import jinja2
 from .. import __version__
 from . import grids, networks, outcome, recordings, signals
 
+TEMPLATE = Path(__file__).parents[3] / "report" / "report.html.j2"
 
-def page(files, *, config, template):
+
+def page(files, *, config):
     """The page as text.
 
     Parameters
@@ -22,8 +24,6 @@ def page(files, *, config, template):
         ``metrics``, ``curves``, ``trainings``, ``split``, ``recoveries``, ``validations``; lists may be empty.
     config : dict
         The completed config.
-    template : path
-        Of the page (Jinja2).
 
     Returns
     -------
@@ -56,7 +56,7 @@ def page(files, *, config, template):
         "published": outcome.published(files["validations"]),
         "versions": _versions(found),
     }
-    return _environment().from_string(Path(template).read_text(encoding="utf-8")).render(content)
+    return _environment().from_string(TEMPLATE.read_text(encoding="utf-8")).render(content)
 
 
 def _environment():
