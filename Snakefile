@@ -26,12 +26,33 @@ include: "workflow/rules/publish.smk"
 include: "workflow/rules/report.smk"
 
 
+rule all_clean:
+    """Clean signals of all recordings."""
+    input:
+        lambda w: STUDY.files("results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr"),
+
+
+rule all_windows:
+    """Windows of all selections."""
+    input:
+        lambda w: STUDY.stores(),
+
+
+rule all_grids:
+    """Maps of all models."""
+    input:
+        expand("results/studies/<study>/grid/{model}/maps.zarr.zip", model=config["models"]),
+
+
+rule all_networks:
+    """Metrics of all networks."""
+    input:
+        expand("results/studies/<study>/networks/{network}/metrics.json", network=config["networks"]),
+
+
 rule all:
     """Everything: cleaned recordings, windows, grids, networks, published derivatives, report."""
     default_target: True
     input:
         "results/studies/<study>/report.html",
-        expand(
-            "results/studies/<study>/published/{dataset}_validation.json",
-            dataset=config["datasets"],
-        ),
+        expand("results/studies/<study>/published/{dataset}_validation.json", dataset=config["datasets"]),

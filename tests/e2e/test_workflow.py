@@ -122,6 +122,23 @@ def test_a_mistyped_key_dies_at_parse_time(tiny, config):
     assert "Traceback" not in text
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path, config):
+    path = config(datasets={"gone": {"source": "path", "path": "nowhere"}})
+    text = run(tmp_path, path, "--dry-run", fails=True)
+    assert "datasets.gone.path: there is no folder 'nowhere'" in text and "Traceback" not in text
+
+
+def test_a_query_with_an_unknown_tag_stops_the_run_before_a_signal_is_read(tmp_path, config):
+    simulate.write(tmp_path / "raw", subjects=1, channels=8, seconds=20)
+    selections = yaml.safe_load(TINY.read_text())["selections"]
+    selections["sounds"]["classes"]["tone"] = "Toene"
+    datasets = {"raw": {"source": "path", "path": "raw"}}
+    path = config(datasets=datasets, selections=selections, networks={}, features={}, models={})
+    text = run(tmp_path, path, "all_windows", fails=True)
+    assert "config: selections.sounds.classes: tone: the HED query 'Toene'" in text
+    assert "cut windows 'sounds'" not in text
+
+
 def test_other_parameters_under_a_used_name_are_refused(tiny, config):
     text = run(tiny, config(recipes={"standard": {"asr_cutoff": 5}}), "--dry-run", fails=True)
     assert "recipes.standard.asr_cutoff is 5" in text and "20.0" in text and "another name" in text

@@ -8,6 +8,8 @@ makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, chan
 
 rule freeze:
     """Keep the parameters of a block beside the results made with them; other parameters are then refused."""
+    input:
+        ancient("results/index/{dataset}/recordings.tsv"),
     output:
         "results/derivatives/{dataset}/{recipe}/code/{block}.json",
     log:

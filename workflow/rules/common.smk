@@ -17,19 +17,16 @@ from hedgerow import config as settings
 from hedgerow.provenance import digest, template
 from hedgerow.study import Study, tree
 
-SCHEMA = yaml.safe_load(
-    (ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
-)
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 try:
     config = settings.complete(config, SCHEMA)
+    settings.check_folders(config)
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
 except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-STUDY = Study(
-    config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings
-)
+STUDY = Study(config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings)
 
 
 pathvars:

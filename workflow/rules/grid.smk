@@ -9,11 +9,7 @@ rule design:
     """One design for all recordings: levels, coding, rank, from the rows of all windows."""
     input:
         stores=lambda w: STUDY.stores([config["models"][w.model]["selection"]]),
-        participants=ancient(
-            expand(
-                "results/index/{dataset}/participants.tsv", dataset=config["datasets"]
-            )
-        ),
+        participants=ancient(expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])),
     output:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",

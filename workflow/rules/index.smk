@@ -34,9 +34,7 @@ checkpoint index:
     """List the recordings of a dataset and the files that describe each; no signal is opened."""
     input:
         lambda w: (
-            "results/raw/{dataset}_receipt.json"
-            if config["datasets"][w.dataset]["source"] == "simulate"
-            else []
+            "results/raw/{dataset}_receipt.json" if config["datasets"][w.dataset]["source"] == "simulate" else []
         ),
     output:
         recordings="results/index/{dataset}/recordings.tsv",

@@ -9,40 +9,24 @@ rule report:
     """One page for the whole study."""
     input:
         config="results/studies/<study>/config.yaml",
-        recordings=expand(
-            "results/index/{dataset}/recordings.tsv", dataset=config["datasets"]
-        ),
-        accounts=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json"
-        ),
+        recordings=expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"]),
+        accounts=lambda w: STUDY.files("results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json"),
         stores=lambda w: STUDY.stores(),
         features=lambda w: STUDY.features(),
         grids=expand(
             "results/studies/<study>/grid/{model}/maps.zarr.zip",
             model=config["models"],
         ),
-        grid_accounts=expand(
-            "results/studies/<study>/grid/{model}/account.json", model=config["models"]
-        ),
+        grid_accounts=expand("results/studies/<study>/grid/{model}/account.json", model=config["models"]),
         metrics=expand(
             "results/studies/<study>/networks/{network}/metrics.json",
             network=config["networks"],
         ),
-        curves=lambda w: [
-            path
-            for name in config["networks"]
-            for path in STUDY.trained(name, "_curve.tsv")
-        ],
-        trainings=lambda w: [
-            path
-            for name in config["networks"]
-            for path in STUDY.trained(name, "_account.json")
-        ],
+        curves=lambda w: [path for name in config["networks"] for path in STUDY.trained(name, "_curve.tsv")],
+        trainings=lambda w: [path for name in config["networks"] for path in STUDY.trained(name, "_account.json")],
         recoveries=expand(
             "results/studies/<study>/recovery_{dataset}.json",
-            dataset=[
-                n for n, d in config["datasets"].items() if d["source"] == "simulate"
-            ],
+            dataset=[n for n, d in config["datasets"].items() if d["source"] == "simulate"],
         ),
         validations=expand(
             "results/studies/<study>/published/{dataset}_validation.json",

@@ -8,9 +8,7 @@ makes  {rec}_desc-<selection>_events.tsv|.json  {rec}_desc-<selection>_windows.z
 rule windows:
     """Cut the windows of one recording that the HED queries of a selection give."""
     input:
-        ancient(
-            "results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json"
-        ),
+        ancient("results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json"),
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",

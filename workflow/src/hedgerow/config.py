@@ -6,6 +6,7 @@ Snakefile is parsed.
 
 import difflib
 import json
+from pathlib import Path
 
 
 class ConfigError(ValueError):
@@ -113,6 +114,15 @@ def check_frozen(config, schema, derivatives):
     for dataset in config["datasets"]:
         for file, (name, block, kind) in blocks.items():
             frozen(derivatives / dataset / recipe / "code" / f"{file}.json", block, name, defaults(schema, kind))
+
+
+def check_folders(config):
+    """Refuse a dataset whose folder is not there."""
+    for name, block in config["datasets"].items():
+        if block["source"] == "path" and not Path(block["path"]).is_dir():
+            raise ConfigError(
+                f"config: datasets.{name}.path: there is no folder {block['path']!r} (seen from {Path.cwd()}); mend it"
+            )
 
 
 def frozen(path, block, name, defaults):

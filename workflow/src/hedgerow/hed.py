@@ -44,6 +44,11 @@ def matches(hed_string, query, *, hed_version):
     return _query.Query(query, hed_schema, temporal=True).matches(_query.forms(hed_string, hed_schema))
 
 
+def check(query, *, hed_version, name="query"):
+    """Raise ValueError, naming it `name`, if `query` does not parse or names a tag that the schema does not have."""
+    _query.Query(query, _query.schema(hed_version), name=name)
+
+
 def strings(events, sidecar):
     """HED annotation of each row, as written: columns joined by commas, templates filled, n/a left out.
 

@@ -140,8 +140,6 @@ class Study:
         block = self.config["datasets"][dataset]
         if block["source"] == "simulate":
             return None
-        if not os.path.isdir(block["path"]):
-            raise ValueError(f"config: datasets.{dataset}.path: there is no folder {block['path']!r}")
         return tree(block["path"])
 
     def block(self, recipe, name):

@@ -243,6 +243,41 @@ def windows(
     return signal, table, marked, info, account | {"channels": len(names), "samples": n_samples}
 
 
+def check(selection, versions, *, name):
+    """Refuse a selection that can give no window anywhere, before a signal is read.
+
+    Parameters
+    ----------
+    selection : dict
+        Block of the config.
+    versions : sequence of str
+        HED versions of the dataset's recordings; one that is not at hand is passed over, as a fault of the data.
+    name : str
+        Where the block stands in the config, for the message.
+
+    Raises
+    ------
+    ValueError
+        Times that make no window, a query that does not parse or names an unknown tag.
+    """
+    queries = {f"classes: {label}": query for label, query in selection["classes"].items()}
+    queries |= {key: selection[key] for key in ("during", "not_during") if selection[key] is not None}
+    try:
+        _span_length(*(selection[key] for key in ("kind", "tmin", "tmax", "length", "step")))
+        for version in versions:
+            for place, query in queries.items():
+                hed.check(query, hed_version=_version(version), name=place)
+    except Fault:
+        return
+    except ValueError as error:
+        raise ValueError(f"config: {name}.{error}") from None
+
+
+def _version(text):
+    """HED version as hedtools wants it: a list where several schemas are combined."""
+    return text.split(",") if "," in text else text
+
+
 def recording(x, rate, channels, events, sidecar, hed_version, /, **selection):
     """Windows of the EEG channels of one clean recording, its marked events and their sidecar.
 
@@ -269,7 +304,7 @@ def recording(x, rate, channels, events, sidecar, hed_version, /, **selection):
     if not hed_version:
         raise Fault("bad-hed", "dataset_description.json names no HEDVersion: add it, or drop the dataset")
     eeg = (channels["type"] == "EEG").to_numpy()
-    selection["hed_version"] = hed_version.split(",") if "," in hed_version else hed_version
+    selection["hed_version"] = _version(hed_version)
     signal, table, marked, info, account = windows(
         x[eeg], rate, list(channels["name"][eeg]), events, sidecar, **selection
     )
