@@ -20,6 +20,7 @@ RULES = {
     "simulate": ("results/raw/tiny_receipt.json", ["results/raw/tiny/sub-02/eeg/sub-02_task-sounds_eeg.eeg"]),
     "index": ("results/index/tiny/recordings.tsv", ["results/index/tiny/recordings.tsv"]),
     "freeze": (f"{D}/code/recipe.json", [f"{D}/code/recipe.json"]),
+    "selection": (f"{D}/code/selection-eyes.json", [f"{D}/code/selection-eyes.json"]),
     "clean": (
         f"{REC}_desc-clean_eeg.vhdr",
         [f"{REC}_desc-clean_{end}" for end in ("eeg.vhdr", "eeg.eeg", "eeg.json", "channels.tsv", "account.json")],

@@ -8,8 +8,6 @@ makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, chan
 
 rule freeze:
     """Keep the parameters of a block beside the results made with them; other parameters are then refused."""
-    input:
-        ancient("results/index/{dataset}/recordings.tsv"),
     output:
         "results/derivatives/{dataset}/{recipe}/code/{block}.json",
     log:
@@ -34,7 +32,7 @@ rule freeze:
 rule clean:
     """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
     input:
-        ancient("results/derivatives/{dataset}/{recipe}/code/recipe.json"),
+        "results/derivatives/{dataset}/{recipe}/code/recipe.json",
     output:
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",

@@ -43,7 +43,7 @@ wildcard_constraints:
     part="[0-9]+",
     seed="[0-9]+",
     fold="[a-zA-Z0-9-]+",
-    block="recipe|selection-[a-zA-Z0-9]+|feature-[a-zA-Z0-9]+",
+    block="recipe|feature-[a-zA-Z0-9]+",
     rec=r"sub-[^/]+(?:/ses-[^/]+)?/eeg/sub-[^/_]+(?:_(?!desc-)[a-z]+-[a-zA-Z0-9]+)*",
 
 

@@ -8,7 +8,7 @@ makes  results/derivatives/<dataset>/<recipe>/features/<selection>_<feature>_<pa
 rule spectra:
     """Power spectral density of every window of one dataset part."""
     input:
-        ancient("results/derivatives/{dataset}/{recipe}/code/feature-{feature}.json"),
+        "results/derivatives/{dataset}/{recipe}/code/feature-{feature}.json",
         stores=lambda w: STUDY.stores([w.selection], w.part, w.dataset),
     output:
         "results/derivatives/{dataset}/{recipe}/features/{selection}_{feature}_{part}.zarr.zip",

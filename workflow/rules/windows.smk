@@ -5,10 +5,35 @@ makes  {rec}_desc-<selection>_events.tsv|.json  {rec}_desc-<selection>_windows.z
 """
 
 
+rule selection:
+    """Refuse queries that mean nothing before a signal is read; freeze the others beside the results."""
+    input:
+        ancient("results/index/{dataset}/recordings.tsv"),
+    output:
+        "results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json",
+    log:
+        "results/logs/selection/{dataset}/{recipe}/{selection}.log",
+    benchmark:
+        "results/benchmarks/selection/{dataset}/{recipe}/{selection}.tsv"
+    conda:
+        "../../envs/signal.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        selection=lambda w: config["selections"][w.selection],
+        code=digest("selection"),
+    message:
+        "{wildcards.dataset}: check the queries of '{wildcards.selection}'"
+    script:
+        "../scripts/selection.py"
+
+
 rule windows:
     """Cut the windows of one recording that the HED queries of a selection give."""
     input:
-        ancient("results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json"),
+        "results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json",
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",

@@ -10,7 +10,7 @@ options = {key: block[key] for key in ("contrasts", "replicates", "level", "seed
 options["device"] = _array.device(snakemake.resources.gpu)
 model = Design.from_json(account.read(snakemake.input.design))
 found = table.read(snakemake.input.rows)
-if len(set(maps.subject_labels(found))) >= bootstrap.MIN_CLUSTERS:
+if len(set(moments.subject_labels(found))) >= bootstrap.MIN_CLUSTERS:
     total, axes = moments.load(snakemake.input.moments)
     arrays, attrs, done = maps.over_subjects(model, total, axes, **options)
 else:

@@ -143,11 +143,10 @@ class Study:
         return tree(block["path"])
 
     def block(self, recipe, name):
-        """Parameters by the name under which they are frozen: ``recipe``, ``selection-<name>``, ``feature-<name>``."""
+        """Parameters by the name under which they are frozen: ``recipe`` or ``feature-<name>``."""
         if name == "recipe":
             return self.config["recipes"][recipe]
-        kind, name = name.split("-", 1)
-        return self.config[f"{kind}s"][name]
+        return self.config["features"][name.removeprefix("feature-")]
 
     def summary(self):
         """One line: how many recordings are ok and quarantined, and by which reasons."""

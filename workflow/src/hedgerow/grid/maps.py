@@ -8,6 +8,7 @@ import numpy as np
 
 from hedgerow import _array, account
 from hedgerow.grid import bootstrap, design, ols
+from hedgerow.grid.moments import subject_labels
 
 #: Maps that are stored, and what each is.
 MAPS = {
@@ -95,11 +96,6 @@ def over_trials(model, rows, values, axes, *, contrasts, replicates, level, seed
         raise ValueError(f"no subject's windows can estimate {model.formula!r}: {left}")
     done = account.ok("grid", device=device, subjects=fits, left_out=left)
     return *_packed(found, names, axes, {"r2": r2}), done
-
-
-def subject_labels(rows):
-    """``<dataset>/<subject>`` of each row: people of different datasets are different people."""
-    return (rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)).to_numpy(dtype=str)
 
 
 def _weights(model, contrasts):

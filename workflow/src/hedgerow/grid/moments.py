@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from hedgerow.grid import design, maps, ols
+from hedgerow.grid import design, ols
 
 
 def save(path, model, rows, values, axes):
@@ -22,7 +22,7 @@ def save(path, model, rows, values, axes):
         From `hedgerow.rows.values`.
     """
     matrix, kept = design.apply(model, rows)
-    sums = ols.moments(matrix, values[kept], maps.subject_labels(rows[kept]), basis=np.asarray(model.basis))
+    sums = ols.moments(matrix, values[kept], subject_labels(rows[kept]), basis=np.asarray(model.basis))
     np.savez(path, axes=json.dumps(axes), **sums)
 
 
@@ -48,3 +48,8 @@ def load(paths):
         one, other = list(axes.values())[:2]
         raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
     return ols.combine(parts), json.loads(next(iter(axes)))
+
+
+def subject_labels(rows):
+    """``<dataset>/<subject>`` of each row: people of different datasets are different people."""
+    return (rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)).to_numpy(dtype=str)
