@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "src")
 
 import numpy as np
 import scipy.stats
+
 from hedgerow.grid import bootstrap, ols
 
 NAMES = ["Intercept", "kind[T.b]", "intensity", "kind[T.b]:intensity", "sex[T.M]"]

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+
 from conftest import ROOT
 from hedgerow import publish
 from workflow import nothing_to_do, run

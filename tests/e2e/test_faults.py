@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+
 from conftest import ROOT
 from hedgerow import account, simulate, store, table
-
 from workflow import run
 
 STUDY = yaml.safe_load((ROOT / "tests/e2e/tiny.yaml").read_text(encoding="utf-8"))

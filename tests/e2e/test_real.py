@@ -6,9 +6,9 @@ import mne_bids
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
-from hedgerow import io, publish, spectra, store, table
 
+from conftest import ROOT
+from hedgerow import io, publish, rows, spectra, store, table
 from workflow import nothing_to_do, run
 
 
@@ -103,10 +103,10 @@ class TestSsvep:
     def test_the_largest_peak_names_the_flicker(self, ssvep):
         """A fixed rule: no training, so every trial is a test; intervals by resampling trials within people."""
         results, _ = ssvep
-        arrays, _ = store.read_arrays(
+        arrays, _ = rows.read_features(
             next((results / "derivatives/ssvep-exo/standard/features").glob("flicker_psd_*.zarr.zip"))
         )
-        indices = {path: store.index(results.parent / path) for path in set(arrays["store"])}
+        indices = {path: store.index(path) for path in set(arrays["store"])}
         label = np.array([indices[p][0]["label"].iloc[w] for p, w in zip(arrays["store"], arrays["window"])])
         person = np.array([indices[p][1]["subject"] for p in arrays["store"]])
         assert len(label) == 8 * 24 and set(label) == {"13Hz", "17Hz", "21Hz"}

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 import yaml
+
 from conftest import ROOT
 from hedgerow import publish, simulate, store, table
-
 from workflow import nothing_to_do, planned, run
 
 TINY = ROOT / "tests/e2e/tiny.yaml"
@@ -156,7 +156,14 @@ def test_a_new_subject_runs_alone(tmp_path, config):
     assert "recordings: 4 ok, 0 quarantined" in text
     for file in (tmp_path / "raw").rglob("*"):
         file.touch()
+    assert run(tmp_path, changes, target).count("Finished jobid") == 1  # index reads the digests again, and that is all
     assert nothing_to_do(run(tmp_path, changes, target, "--dry-run"))
+    (tmp_path / "raw").rename(tmp_path / "moved")
+    assert nothing_to_do(run(tmp_path, changes, target, "--dry-run"))
+    study = yaml.safe_load(changes.read_text())
+    study["datasets"]["grown"]["path"] = str(tmp_path / "moved")
+    text = run(tmp_path, config(**study), target)
+    assert "clean sub-" not in text and "cut windows" not in text
 
 
 def test_stores_are_the_same_bytes_when_made_again(tiny, tmp_path):

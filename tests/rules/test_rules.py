@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from workflow import run
 
 TINY = ROOT / "tests/e2e/tiny.yaml"
@@ -29,9 +29,9 @@ RULES = {
         f"{REC}_desc-sounds_windows.zarr.zip",
         [f"{REC}_desc-sounds_{end}" for end in ("windows.zarr.zip", "events.tsv", "events.json")],
     ),
-    "spectra": (f"{D}/features/eyes_psd_0.zarr.zip", [f"{D}/features/eyes_psd_0.zarr.zip"]),
+    "spectra": (f"{D}/features/eyes_psd_0of2.zarr.zip", [f"{D}/features/eyes_psd_0of2.zarr.zip"]),
     "design": (f"{S}/grid/response/design.json", [f"{S}/grid/response/design.json", f"{S}/grid/response/rows.tsv"]),
-    "moments": (f"{S}/grid/alpha/moments_tiny_0.npz", [f"{S}/grid/alpha/moments_tiny_0.npz"]),
+    "moments": (f"{S}/grid/alpha/moments_tiny_0of2.npz", [f"{S}/grid/alpha/moments_tiny_0of2.npz"]),
     "grid": (f"{S}/grid/response/maps.zarr.zip", [f"{S}/grid/response/maps.zarr.zip"]),
     "split": (f"{S}/split.tsv", [f"{S}/split.tsv"]),
     "train": (

@@ -1,6 +1,7 @@
 """Accounts and faults."""
 
 import pytest
+
 from hedgerow import account
 
 

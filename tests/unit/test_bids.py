@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from hedgerow import bids, simulate, table
 from hedgerow.account import Fault
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.signal
+
 from hedgerow import _array
 from hedgerow.account import Fault
 from hedgerow.clean import asr, drifts, segments

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from hedgerow import _array, clean, recovery, simulate
 from hedgerow.account import Fault
 

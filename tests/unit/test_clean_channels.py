@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hedgerow import _array
 from hedgerow.clean import channels, drifts
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.signal
+
 from hedgerow import _array
 from hedgerow.account import Fault
 from hedgerow.clean import filters

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from hedgerow import _array
 from hedgerow.account import Fault
 from hedgerow.clean import drifts, robust, segments

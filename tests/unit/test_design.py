@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import patsy
 import pytest
-from hedgerow.grid import design
 from statsmodels.stats.outliers_influence import variance_inflation_factor
+
+from hedgerow.grid import design
 
 FORMULAS = [
     "~ kind * intensity",

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from hedgerow import io, simulate, table
 from hedgerow.account import Fault
 

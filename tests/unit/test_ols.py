@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+
 from hedgerow import _array
 from hedgerow.grid import ols
 

@@ -5,6 +5,7 @@ import base64
 import matplotlib
 import numpy as np
 import pytest
+
 from hedgerow import _canvas, plot
 
 mne = pytest.importorskip("mne")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from hedgerow import recovery, simulate
 
 TIMES = np.arange(-50, 200) / 250

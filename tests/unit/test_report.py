@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from conftest import ROOT
 from hedgerow import account, config, report, store, table
 from hedgerow.nets import evaluate

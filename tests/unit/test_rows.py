@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from hedgerow import rows, store, table
 
 
@@ -15,13 +16,15 @@ def study(tmp_path, rng):
     table.write(folder / "participants.tsv", people)
     paths = []
     for number, (subject, windows) in enumerate((("01", 3), ("02", 2), ("02", 0))):
-        path = f"{tmp_path}/sub-{subject}_run-{number}_desc-a_windows.zarr.zip"
+        rec = f"sub-{subject}/eeg/sub-{subject}_run-{number}"
+        path = f"{tmp_path}/{rec}_desc-a_windows.zarr.zip"
+        (tmp_path / rec).parent.mkdir(parents=True, exist_ok=True)
         events = pd.DataFrame({"onset": np.arange(5.0), "kind": list("abcde")})
         table.write(path.replace("windows.zarr.zip", "events.tsv"), events)
         index = pd.DataFrame({"onset": np.arange(windows) + 0.5, "event": np.arange(windows) * 2})
         index = index.assign(label="x", zero=index["onset"], hed="Event")
         if windows:
-            attrs = {"dataset": "d", "subject": subject, "rec": f"rec-{number}", "account": {"status": "ok"}}
+            attrs = {"dataset": "d", "subject": subject, "rec": rec, "selection": "a", "account": {"status": "ok"}}
             signal = rng.normal(size=(windows, 2, 4))
             store.write(path, signal, index, names=["A", "B"], sfreq=2.0, tmin=-1.0, dtype="float32", attrs=attrs)
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from hedgerow import simulate
 
 SMALL = {"channels": 8, "seconds": 30.0}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
+
 from hedgerow import store
 from hedgerow.account import Fault
 

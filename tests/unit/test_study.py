@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+
 from hedgerow import study
 
 HEADER = "rec\tstatus\treason\tsubject\n"
@@ -41,7 +42,7 @@ def test_quarantined_recordings_have_no_files(demo):
 
 def test_parts_hold_every_recording_once(demo):
     whole = demo.stores(["eyes"], datasets="a")
-    parts = [demo.stores(["eyes"], part, "a") for part in range(2)]
+    parts = [demo.stores(["eyes"], part, "a") for part in ("0of2", "1of2")]
     assert sorted([*parts[0], *parts[1]]) == sorted(whole)
     assert all(study.part_of(s, 2) == study.part_of(s, 2) for s in ("01", "02"))
 
@@ -67,7 +68,7 @@ def test_a_recording_that_is_not_listed_is_named(demo):
 
 
 def test_the_summary_counts_reasons(demo):
-    assert demo.summary() == "recordings: 4 ok, 2 quarantined, 2 no-events"
+    assert demo.summary() == "recordings: 0 ok, 2 quarantined, 2 no-events; 4 failed or not done"
 
 
 def test_the_fingerprint_follows_names_and_sidecars_not_time_stamps(tmp_path):
@@ -76,8 +77,11 @@ def test_the_fingerprint_follows_names_and_sidecars_not_time_stamps(tmp_path):
     (root / "sub-01/eeg/sub-01_eeg.edf").write_bytes(b"12345678")
     (root / "sub-01/eeg/sub-01_eeg.json").write_text("{}")
     first = study.tree(root)
-    shutil.copytree(root, tmp_path / "clone")
+    shutil.copytree(root, tmp_path / "clone")  # keeps time stamps
     assert study.tree(tmp_path / "clone") == first
+    (root / "sub-01/eeg/sub-01_eeg.edf").write_bytes(b"87654321")
+    assert study.tree(root) != first
+    first = study.tree(root)
     (root / "sourcedata").mkdir()
     (root / "sourcedata/x.json").write_text("{}")
     assert study.tree(root) == first

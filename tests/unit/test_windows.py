@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.signal
+
 from hedgerow import windows
 from hedgerow.account import Fault
 

@@ -32,7 +32,8 @@ rule freeze:
 rule clean:
     """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
     input:
-        "results/derivatives/{dataset}/{recipe}/code/recipe.json",
+        frozen="results/derivatives/{dataset}/{recipe}/code/recipe.json",
+        source=ancient("results/index/{dataset}/source.json"),
     output:
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
@@ -51,7 +52,6 @@ rule clean:
         mem_mb=4000,
         runtime=60,
     params:
-        root=lambda w: STUDY.root(w.dataset),
         row=lambda w: STUDY.row(
             w.dataset,
             w.rec,

@@ -1,26 +1,31 @@
 """What all rules share: the package on the path, the checked config, wildcard constraints. No rules here.
 
-The only code of this folder that is not a rule. It runs again in every cluster job, so it imports the standard library
-and yaml alone and opens no dataset.
+The only code of this folder that is not a rule. Every cluster job runs it again: it imports little, opens no dataset.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 
+# The bits of a result depend on how many threads its sums are split among: one, unless a rule says otherwise itself.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # CUDA sums in a fixed order; read before CUDA starts
+
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
 
 from hedgerow import config as settings
 from hedgerow.provenance import digest, template
-from hedgerow.study import Study, tree
+from hedgerow.study import Study
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 try:
     config = settings.complete(config, SCHEMA)
-    settings.check_folders(config)
+    settings.check_folders(config, Path("results/index"))
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
 except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
@@ -40,7 +45,7 @@ wildcard_constraints:
     feature="[a-zA-Z0-9]+",
     model="[a-zA-Z0-9-]+",
     network="[a-zA-Z0-9-]+",
-    part="[0-9]+",
+    part="[0-9]+of[0-9]+",
     seed="[0-9]+",
     fold="[a-zA-Z0-9-]+",
     block="recipe|feature-[a-zA-Z0-9]+",

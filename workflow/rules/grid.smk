@@ -9,7 +9,7 @@ rule design:
     """One design for all recordings: levels, coding, rank, from the rows of all windows."""
     input:
         stores=lambda w: STUDY.stores([config["models"][w.model]["selection"]]),
-        participants=ancient(expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])),
+        participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
     output:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
@@ -78,7 +78,7 @@ rule grid:
         "results/benchmarks/grid/<study>/{model}.tsv"
     conda:
         "../../envs/stats.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=8000,
         runtime=120,

@@ -39,6 +39,7 @@ checkpoint index:
     output:
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
+        source="results/index/{dataset}/source.json",
         digests=update("results/index/{dataset}/sha256.tsv"),
     log:
         "results/logs/index/{dataset}.log",

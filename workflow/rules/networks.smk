@@ -9,9 +9,8 @@ makes  results/studies/<study>/split.tsv
 rule split:
     """Deal the people of the study to folds by a keyed hash."""
     input:
-        recordings=ancient(expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"])),
-        participants=ancient(expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])),
-        waits=lambda w: [STUDY.index(dataset) for dataset in config["datasets"]],
+        recordings=expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"]),
+        participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
     output:
         "results/studies/<study>/split.tsv",
     log:
@@ -37,7 +36,7 @@ rule train:
     """Train one network on all folds but one; killed, it resumes where it was."""
     input:
         split="results/studies/<study>/split.tsv",
-        participants=ancient(expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])),
+        participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
         stores=lambda w: STUDY.network_stores(w.network),
     output:
         weights="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}.safetensors",
@@ -70,7 +69,7 @@ rule evaluate:
     """Open the test sets once: predictions of every fold and seed, metrics with intervals over subjects."""
     input:
         split="results/studies/<study>/split.tsv",
-        participants=ancient(expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"])),
+        participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
         stores=lambda w: STUDY.network_stores(w.network),
         weights=lambda w: STUDY.trained(w.network, ".safetensors"),
         curves=lambda w: STUDY.trained(w.network, "_curve.tsv"),

@@ -33,6 +33,7 @@ rule publish:
     input:
         config="results/studies/<study>/config.yaml",
         split=STUDY.split_table(),
+        source=ancient("results/index/{dataset}/source.json"),
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
         files=lambda w: STUDY.publishable(w.dataset),
@@ -51,7 +52,6 @@ rule publish:
         mem_mb=2000,
         runtime=60,
     params:
-        root=lambda w: STUDY.root(w.dataset),
         selections=config["selections"],
         template=template("derivative_README.md.j2"),
         code=digest("publish"),

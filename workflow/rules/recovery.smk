@@ -8,6 +8,7 @@ makes  results/studies/<study>/recovery_<dataset>.json
 rule recovery:
     """Hold what was found against what was planted in a simulated dataset."""
     input:
+        source=ancient("results/index/{dataset}/source.json"),
         receipt="results/raw/{dataset}_receipt.json",
         clean=lambda w: STUDY.files(
             "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
@@ -19,7 +20,7 @@ rule recovery:
         ),
         maps=expand(
             "results/studies/<study>/grid/{model}/maps.zarr.zip",
-            model=config["models"],
+            model=config["models"] if len(config["datasets"]) == 1 else [],
         ),
     output:
         "results/studies/<study>/recovery_{dataset}.json",
@@ -34,7 +35,6 @@ rule recovery:
         mem_mb=2000,
         runtime=30,
     params:
-        root=lambda w: STUDY.root(w.dataset),
         reference=config["recipes"][config["recipe"]]["reference"],
         code=digest("recovery"),
     message:

@@ -33,7 +33,8 @@ rule selection:
 rule windows:
     """Cut the windows of one recording that the HED queries of a selection give."""
     input:
-        "results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json",
+        frozen="results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json",
+        source=ancient("results/index/{dataset}/source.json"),
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
@@ -53,12 +54,12 @@ rule windows:
         mem_mb=4000,
         runtime=30,
     params:
-        root=lambda w: STUDY.root(w.dataset),
         row=lambda w: STUDY.row(
             w.dataset,
             w.rec,
             "rec",
             "subject",
+            "signal",
             "events",
             "events_json",
             "hed_version",

@@ -1,6 +1,7 @@
 """Write the merged config of the run, defaults included."""
 
 import yaml
+
 from hedgerow import log
 
 log.start(snakemake)

@@ -10,8 +10,8 @@ options = {key: block[key] for key in ("contrasts", "replicates", "level", "seed
 options["device"] = _array.device(snakemake.resources.gpu)
 model = Design.from_json(account.read(snakemake.input.design))
 found = table.read(snakemake.input.rows)
-if len(set(moments.subject_labels(found))) >= bootstrap.MIN_CLUSTERS:
-    total, axes = moments.load(snakemake.input.moments)
+total, axes = moments.load(snakemake.input.moments)
+if len(total["groups"]) >= bootstrap.MIN_CLUSTERS:
     arrays, attrs, done = maps.over_subjects(model, total, axes, **options)
 else:
     values, axes = rows.values(snakemake.input.stores, found, log10=block["log"])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hedgerow import bids, log, table
+from hedgerow import account, bids, log, table
 
 log.start(snakemake)
 digests = Path(snakemake.output.digests)
@@ -13,3 +13,4 @@ for row in recordings[recordings["status"] != "ok"].to_dict("records"):
 table.write(snakemake.output.recordings, recordings)
 table.write(snakemake.output.participants, participants)
 table.write(digests, cache)
+account.write(snakemake.output.source, {"root": snakemake.params.root, "tree": snakemake.params.tree})

@@ -7,7 +7,7 @@ from hedgerow.grid.design import Design
 log.start(snakemake)
 found = table.read(snakemake.input.rows)
 part = found["subject"].map(lambda subject: study.part_of(subject, snakemake.params.parts))
-here = (found["dataset"] == snakemake.wildcards.dataset) & (part == int(snakemake.wildcards.part))
+here = (found["dataset"] == snakemake.wildcards.dataset) & (part == snakemake.wildcards.part)
 model = Design.from_json(account.read(snakemake.input.design))
 log.say(f"{here.sum()} windows")
 values, axes = rows.values(snakemake.input.stores, found[here], log10=snakemake.params.model["log"])

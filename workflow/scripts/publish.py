@@ -10,11 +10,11 @@ stems = [path.removesuffix("_desc-clean_account.json") for path in given.files i
 done = publish.gather(
     tree,
     dataset=snakemake.wildcards.dataset,
-    raw=params.root,
+    raw=account.read(given.source)["root"],
     stems=stems,
     features=given.features,
     recordings=table.read(given.recordings),
-    participants=table.read(given.participants),
+    participants=table.read(given.participants, text=True),
     split=table.read(given.split[0]) if given.split else None,
     config=given.config,
     selections=params.selections,

@@ -6,5 +6,6 @@ from hedgerow import account, log, recovery
 
 log.start(snakemake)
 maps = {Path(path).parent.name: path for path in snakemake.input.maps}
-done = recovery.collect(snakemake.params.root, snakemake.input.clean, maps, snakemake.params.reference)
+root = account.read(snakemake.input.source)["root"]
+done = recovery.collect(root, snakemake.input.clean, maps, snakemake.params.reference)
 account.write(snakemake.output[0], account.ok("recovery", **done))

@@ -1,8 +1,9 @@
 """Train one network on all folds but one; killed, it resumes where it was."""
 
+from safetensors.torch import save_file
+
 from hedgerow import account, log, table
 from hedgerow.nets import data, train
-from safetensors.torch import save_file
 
 log.start(snakemake)
 given, params, out, wildcards = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards

@@ -9,11 +9,12 @@ try:
     account.demand(account.read(snakemake.input.account))
     x, sfreq = io.read_signal(snakemake.input.header)
     channels = table.read(snakemake.input.channels)
-    raw = (*bids.events(params.root, row), row["hed_version"])
+    raw = (*bids.events(account.read(snakemake.input.source)["root"], row), row["hed_version"])
     signal, index, events, sidecar, info, found = recording(x, sfreq, channels, *raw, **params.selection)
     table.write(out.events, events)
     account.write(out.sidecar, sidecar)
-    place = {**wildcards, "subject": row["subject"], "account": account.ok("windows", **found)}
+    place = {**wildcards, "subject": row["subject"], "source": f"bids:raw:{row['signal']}", "code": params.code}
+    place |= {"parameters": params.selection, "account": account.ok("windows", **found)}
     store.write(out.store, signal, index, **info, positions=io.positions(info["names"]), attrs=place)
 except account.Fault as fault:
     log.say(f"quarantined ({fault.code}): {fault.message}")

@@ -2,7 +2,7 @@
 
 Arrays in, the same kind of array out: numeric code asks `namespace` for the functions of its input's library and never
 imports numpy, CuPy or torch to compute with. There is no global backend, and nothing copies from a device to the host
-except `to_numpy`, which is called at the edges (scripts, plots, tests) only.
+except `to_numpy`, which is called at the edges (scripts, plots, tests) and for small things: masks, counts, accounts.
 """
 
 import array_api_compat
@@ -34,7 +34,7 @@ def like(values, x, dtype=None):
 
 
 def to_numpy(x):
-    """Copy `x` to the host as a numpy array. For the edges only: scripts, plots, tests."""
+    """Copy `x` to the host as a numpy array, on purpose: at the edges, and for small masks, counts and accounts."""
     if array_api_compat.is_cupy_array(x):
         return x.get()
     if array_api_compat.is_torch_array(x):

@@ -19,7 +19,6 @@ REASONS = {
     "no-channels": "no usable EEG channel is left",
     "bad-channels-table": "channels.tsv does not describe the signal",
     "missing-channel": "a channel of the study's montage is not in the recording",
-    "missing-position": "a channel has no known position on the head",
     "not-finite": "samples are NaN or infinite",
     "rate-too-low": "the sampling rate is too low for the filter or the study",
     "too-short": "the recording is shorter than the step needs",
@@ -29,7 +28,6 @@ REASONS = {
     "bad-hed": "the HED annotation cannot be interpreted",
     "no-match": "no event matches any query of the selection",
     "outside": "every window that the queries give lies outside the recording",
-    "rejected": "rejected by hand in config/overrides.tsv",
 }
 
 

@@ -96,7 +96,7 @@ def participants(root, recordings):
     path = Path(root) / "participants.tsv"
     if not path.is_file():
         return subjects
-    known = table.read(path)
+    known = table.read(path, text=True)
     if "participant_id" not in known:
         raise ValueError(f"{path} has no column participant_id")
     return subjects.merge(known.drop_duplicates("participant_id"), on="participant_id", how="left")
@@ -107,8 +107,8 @@ def sidecar(root, paths):
     merged = {}
     for path in filter(None, str(paths if isinstance(paths, str) else "").split(";")):
         try:
-            merged |= json.loads((Path(root) / path).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
+            merged |= dict(json.loads((Path(root) / path).read_text(encoding="utf-8-sig")))
+        except (OSError, ValueError, TypeError) as error:
             raise Fault("unreadable", f"{Path(root) / path}: {error}; mend or remove this JSON file") from error
     return merged
 
@@ -126,6 +126,7 @@ def events(root, row):
     Returns
     -------
     events : DataFrame
+        Every column as text, as it is written: what goes to the derivative is what came.
     sidecar : dict
 
     Raises
@@ -137,7 +138,7 @@ def events(root, row):
         raise Fault("no-events", f"{row['rec']} has no *_events.tsv in {root}: nothing can be selected; write one")
     path = Path(root) / row["events"]
     try:
-        found = table.read(path)
+        found = table.read(path, text=True)
     except (OSError, ValueError) as error:
         raise Fault("unreadable", f"{path} is no table ({error}); mend this file") from error
     if not len(found):

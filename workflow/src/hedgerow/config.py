@@ -99,6 +99,13 @@ def _references(config):
     for name, model in config["models"].items():
         if model["feature"] and config["features"][model["feature"]]["selection"] != model["selection"]:
             raise ConfigError(f"config: models.{name} and its feature {model['feature']!r} use different selections")
+    pairs = [(f"recipes.{name}.highpass", block["highpass"]) for name, block in config["recipes"].items()]
+    pairs += [(f"selections.{name}.baseline", block["baseline"]) for name, block in config["selections"].items()]
+    for where, pair in pairs:
+        if pair is not None and not pair[0] < pair[1]:
+            raise ConfigError(f"config: {where} is {pair}; the first number must be below the second")
+    if config["split"]["stratify"] and config["split"]["method"] != "blocks":
+        raise ConfigError("config: split.stratify is given, but only `method: blocks` keeps strata even")
     for name, block in config["datasets"].items():
         if block["source"] == "path" and not block["path"]:
             raise ConfigError(f"config: datasets.{name}: source 'path' needs the key path, the folder of the dataset")
@@ -116,10 +123,10 @@ def check_frozen(config, schema, derivatives):
             frozen(derivatives / dataset / recipe / "code" / f"{file}.json", block, name, defaults(schema, kind))
 
 
-def check_folders(config):
-    """Refuse a dataset whose folder is not there."""
+def check_folders(config, index):
+    """Refuse a dataset whose folder is not there and of which `index` (a folder) has no table of recordings."""
     for name, block in config["datasets"].items():
-        if block["source"] == "path" and not Path(block["path"]).is_dir():
+        if block["source"] == "path" and not (Path(block["path"]).is_dir() or (index / name).is_dir()):
             raise ConfigError(
                 f"config: datasets.{name}.path: there is no folder {block['path']!r} (seen from {Path.cwd()}); mend it"
             )

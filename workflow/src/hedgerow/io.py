@@ -62,14 +62,20 @@ def read_raw(path, channels_tsv=None, *, duration=None):
         raise Fault("unreadable", f"{path} cannot be read ({type(error).__name__}: {error}); fetch it anew") from error
     notes += sorted({str(w.message).replace("\n", " ") for w in caught if issubclass(w.category, RuntimeWarning)})
     seconds = raw.n_times / raw.info["sfreq"]
-    if duration and seconds < duration - max(1.0, 0.01 * duration):
+    duration = pd.to_numeric(duration, errors="coerce")
+    if duration > 0 and seconds < duration - max(1.0, 0.01 * duration):
         raise Fault(
             "truncated",
             f"{path} holds {seconds:.1f} s, its sidecar promises {duration:.1f} s (RecordingDuration): fetch it anew",
         )
     units = [str(raw._orig_units.get(name, "µV")) for name in raw.ch_names]
-    scale = np.array([1e6 if unit.endswith("V") else 1.0 for unit in units])
-    channels = _channels(raw, ["µV" if s == 1e6 else unit for s, unit in zip(scale, units)], channels_tsv, notes)
+    volts = [unit.endswith("V") for unit in units]
+    # mne gives SI units: volts come back as µV, everything else (µS, n/a ...) as it is stored
+    scale = np.array([1e6 if volt or unit[:1] in ("µ", "μ", "u") else 1.0 for volt, unit in zip(volts, units)])
+    channels = _channels(raw, ["µV" if volt else unit for volt, unit in zip(volts, units)], channels_tsv, notes)
+    for name, kind, unit in zip(channels["name"], channels["type"], channels["units"]):
+        if kind == "EEG" and unit not in ("µV", "n/a", ""):
+            raise Fault("unreadable", f"{path}: the EEG channel {name} is in {unit!r}, not in volts: mend its unit")
     return raw.get_data() * scale[:, None], float(raw.info["sfreq"]), channels, notes
 
 
@@ -82,7 +88,10 @@ def _channels(raw, units, channels_tsv, notes):
     if channels_tsv is None:
         notes.append("no channels.tsv: channel types as the reader guessed them")
         return own
-    given = table.read(channels_tsv)
+    try:
+        given = table.read(channels_tsv)
+    except (OSError, ValueError) as error:
+        raise Fault("bad-channels-table", f"{channels_tsv} cannot be read ({error}): mend this file") from error
     if not {"name", "type"} <= set(given.columns):
         raise Fault("bad-channels-table", f"{channels_tsv} lacks the columns name and type")
     given.index = given["name"].astype(str).str.lower()

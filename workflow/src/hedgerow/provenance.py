@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent
 SCRIPTS = PACKAGE.parents[1] / "scripts"
 TEMPLATES = PACKAGE.parents[1] / "report"
 
-#: Modules that change no result: an edit of them re-runs nothing.
+#: Modules that change no number (`log` writes versions into accounts): an edit of them re-runs nothing.
 WITHOUT_EFFECT = {"log", "provenance"}
 
 

@@ -218,7 +218,7 @@ def collect(root, clean, maps, reference):
     clean : list of path
         Clean signals (.vhdr); account and channel table of each stand beside it.
     maps : dict of str to path
-        Maps of the models by name.
+        Maps of the models by name; of this dataset alone.
     reference
         Of the recipe.
 
@@ -243,7 +243,12 @@ def collect(root, clean, maps, reference):
         accounts[rec], by_recording[rec], each = found, compared["db"], each + compared["each"]
     people = sorted({rec.split("/")[0] for rec in accounts})
     fitted = {name: store.read_arrays(path) for name, path in maps.items()}
-    over_time = {name: arrays for name, (arrays, attrs) in fitted.items() if attrs["axis"] == "time"}
+    # maps of single people cannot be held against the mean gain of all
+    over_time = {
+        name: arrays
+        for name, (arrays, attrs) in fitted.items()
+        if attrs["axis"] == "time" and list(arrays["unit"]) == ["all"]
+    }
     return {
         "effect": truth["effect"],
         "sex": truth["sex"],

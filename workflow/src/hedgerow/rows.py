@@ -28,21 +28,22 @@ def collect(stores, participants):
     Returns
     -------
     DataFrame
-        Columns `PLACE`, then those of the events, then those of the participants (without ``participant_id``); a
-        name that comes again is left out. Number of the window in its store: ``window``.
+        Columns `PLACE`, then those of the events, then those of the participants (without ``participant_id``), as
+        text; a name that comes again is left out. Number of the window in its store: ``window``.
 
     Raises
     ------
     ValueError
         No store has a window.
     """
-    people = {Path(path).parent.name: table.read(path).set_index("participant_id") for path in participants}
+    people = {Path(path).parent.name: table.read(path, text=True) for path in participants}
+    people = {dataset: found.set_index("participant_id") for dataset, found in people.items()}
     tables = []
     for path in map(str, stores):
         index, attrs = store.index(path)
         if not len(index):
             continue
-        events = table.read(path.removesuffix("_windows.zarr.zip") + "_events.tsv")
+        events = table.read(path.removesuffix("_windows.zarr.zip") + "_events.tsv", text=True)
         place = {"dataset": attrs["dataset"], "subject": attrs["subject"], "rec": attrs["rec"], "store": path}
         rows = index[["label", "onset", "event"]].assign(**place, window=np.arange(len(index)))[PLACE]
         added = events.iloc[rows["event"]].reset_index(drop=True)
@@ -97,7 +98,7 @@ def features(parts):
     -------
     arrays, attrs : dict
         What `hedgerow.store.write_arrays` takes: ``psd`` (window, channel, frequency) in µV²/Hz as float32, with
-        ``store`` and ``window``, from which each row comes.
+        ``store`` (path within the derivative) and ``window``, from which each row comes.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def features(parts):
     power = [power for _, _, power, _ in parts] or [np.empty((0, 0, 0))]
     arrays = {
         "psd": (np.concatenate(power).astype(np.float32), ["window", "channel", "frequency"]),
-        "store": ([path for path, _, power, _ in parts for _ in power], ["window"]),
+        "store": ([_inside(attrs) for _, _, power, attrs in parts for _ in power], ["window"]),
         "window": (np.array([n for _, _, power, _ in parts for n in range(len(power))], dtype=int), ["window"]),
         "frequency": (np.array(frequency, dtype=float), ["frequency"]),
     }
@@ -171,10 +172,23 @@ def values(paths, rows, *, log10=False):
     return out, axes
 
 
+def _inside(attrs):
+    """Path of a windows store within its derivative, the same after publication."""
+    return f"{attrs['rec']}_desc-{attrs['selection']}_windows.zarr.zip"
+
+
+def read_features(path):
+    """Arrays and attributes of a feature store, ``store`` as the path of the windows store in the same derivative."""
+    arrays, attrs = store.read_arrays(path)
+    root = Path(path).parents[1]
+    arrays["store"] = np.array([f"{root}/{place}" for place in arrays["store"]], dtype=object)
+    return arrays, attrs
+
+
 def _read(path):
     """Values of one file, (store, window) of each, and its axes."""
     if Path(path).parent.name == "features":
-        arrays, attrs = store.read_arrays(path)
+        arrays, attrs = read_features(path)
         keys = list(zip(arrays["store"], arrays["window"]))
         axes = {"names": attrs["names"], "axis": "frequency", "points": arrays["frequency"].tolist()}
         return arrays["psd"], keys, axes | {"unit": attrs["unit"]}

@@ -54,7 +54,7 @@ class Study:
             pattern.format(dataset=dataset, recipe=self.config["recipe"], rec=row["rec"])
             for dataset in names
             for row in self.recordings(dataset)
-            if part is None or part_of(row["subject"], self.config["parts"]) == int(part)
+            if part is None or part_of(row["subject"], self.config["parts"]) == part
         ]
 
     def parts(self, pattern, datasets=None, part=None):
@@ -62,7 +62,7 @@ class Study:
         names = list(self.config["datasets"]) if datasets is None else [datasets]
         found = {(d, part_of(row["subject"], self.config["parts"])) for d in names for row in self.recordings(d)}
         recipe = self.config["recipe"]
-        chosen = sorted((d, p) for d, p in found if part is None or p == int(part))
+        chosen = sorted((d, p) for d, p in found if part is None or p == part)
         return [pattern.format(dataset=d, recipe=recipe, part=p) for d, p in chosen]
 
     def split(self):
@@ -140,6 +140,9 @@ class Study:
         block = self.config["datasets"][dataset]
         if block["source"] == "simulate":
             return None
+        known = Path(f"results/index/{dataset}/source.json")
+        if not os.path.isdir(block["path"]) and known.is_file():
+            return account.read(known)["tree"]
         return tree(block["path"])
 
     def block(self, recipe, name):
@@ -150,25 +153,29 @@ class Study:
 
     def summary(self):
         """One line: how many recordings are ok and quarantined, and by which reasons."""
-        reasons, good = {}, 0
+        reasons, good, open_ = {}, 0, 0
         for dataset in self.config["datasets"]:
             path = Path(f"results/index/{dataset}/recordings.tsv")
             for row in rows(path) if path.is_file() else []:
                 code = row["reason"] if row["status"] != "ok" else self._left(dataset, row["rec"])
-                good += code is None
-                if code is not None:
+                good += code == "ok"
+                open_ += code == "open"
+                if code not in ("ok", "open"):
                     reasons[code] = reasons.get(code, 0) + 1
         why = "".join(f", {count} {code}" for code, count in sorted(reasons.items()))
-        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}"
+        failed = f"; {open_} failed or not done" if open_ else ""
+        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}{failed}"
 
     def _left(self, dataset, rec):
-        """Reason for which a recording left: in `clean`, or in all selections; None if it is still there."""
+        """Reason for which a recording left, in `clean` or all selections; ``ok``, or ``open`` without an account."""
         stem = DERIVATIVES.format(dataset=dataset, recipe=self.config["recipe"], rec=rec)
         found = [Path(f"{stem}_desc-clean_account.json")]
         found += [Path(f"{stem}_desc-{name}_windows.zarr.zip") for name in self.config["selections"]]
         clean, *windows = [account.of(path) if path.is_file() else {} for path in found]
         reasons = [each.get("reason") for each in windows]
-        return clean.get("reason") or (reasons[0] if reasons and all(reasons) else None)
+        if not clean:
+            return "open"
+        return clean.get("reason") or (reasons[0] if reasons and all(reasons) else "ok")
 
 
 def rows(path):
@@ -187,21 +194,28 @@ def _rows(path, mtime_ns, size):
 
 
 def part_of(subject, parts):
-    """Part (0..parts-1) of a dataset in which `subject` is processed: a hash, so that it never changes."""
-    return int.from_bytes(hashlib.blake2b(str(subject).encode(), digest_size=8).digest(), "big") % parts
+    """Part of a dataset in which `subject` is processed (``0of4``): a hash, so that it never changes."""
+    number = int.from_bytes(hashlib.blake2b(str(subject).encode(), digest_size=8).digest(), "big") % parts
+    return f"{number}of{parts}"
 
 
 def tree(root):
-    """Fingerprint of a dataset's folder: names and sizes of all files, and the content of tables and sidecars.
+    """Fingerprint of a dataset's folder, on which `index` runs again.
 
-    Touching, copying or re-cloning a dataset leaves it as it is; a new recording or an edited sidecar changes it.
+    Tables and sidecars enter by content, signals by name, size and time stamp (`index` then decides by their digests,
+    which it keeps), annexed files by their key, whether their content is here or not.
     """
     total = hashlib.sha256()
     for folder, below, files in os.walk(root):
         below[:] = sorted(name for name in below if name not in ("sourcedata", "derivatives") and name[0] != ".")
         for name in sorted(files):
             path = Path(folder, name)
-            total.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())
-            if path.suffix in (".tsv", ".json"):
+            total.update(f"{path.relative_to(root)}\0".encode())
+            if path.is_symlink():
+                total.update(os.path.basename(os.readlink(path)).encode())
+            elif path.suffix in (".tsv", ".json"):
                 total.update(path.read_bytes())
+            else:
+                stat = path.stat()
+                total.update(f"{stat.st_size} {stat.st_mtime_ns}\0".encode())
     return total.hexdigest()[:16]

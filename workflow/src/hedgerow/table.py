@@ -4,14 +4,43 @@ import os
 
 import pandas as pd
 
+#: Columns that name something and are text even if every name is a number.
+NAMES = ["dataset", "subject", "participant_id", "person", "session", "rec", "store", "label", "name"]
+NAMES += ["fold", "left_out", "tested", "hed_version"]
 
-def read(path):
-    """Read a TSV file as a DataFrame; ``n/a`` becomes NaN, and columns of text stay text (``01`` is no number)."""
-    frame = pd.read_csv(
-        path, sep="\t", na_values=["n/a", "N/A"], keep_default_na=False, dtype=str, encoding="utf-8-sig"
-    )
+
+def read(path, *, text=False):
+    """Read a TSV file as a DataFrame; ``n/a`` becomes a missing value.
+
+    Parameters
+    ----------
+    path : path
+    text : bool
+        Leave every column as it is written. Otherwise columns of numbers become numbers, but for `NAMES` and for those
+        with a leading zero (``01`` is no number).
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    ValueError
+        The file is no table in UTF-8.
+    """
+    missing = {"na_values": ["n/a", "N/A"], "keep_default_na": False}
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", quoting=3, **missing)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path} is no tab-separated table in UTF-8 ({error})") from error
+    return frame if text else typed(frame)
+
+
+def typed(frame):
+    """Copy of a table of text in which columns of numbers are numbers, as `read` gives it."""
+    frame = frame.copy()
     for name in frame.columns:
-        if frame[name].str.match(r"0\d").any():
+        if name in NAMES or frame[name].str.match(r"0\d").any():
             continue
         try:
             frame[name] = pd.to_numeric(frame[name])
@@ -23,5 +52,5 @@ def read(path):
 def write(path, frame):
     """Write `frame` as TSV to `path`, whole or not at all; missing values become ``n/a``."""
     scratch = f"{path}.tmp"
-    frame.to_csv(scratch, sep="\t", na_rep="n/a", index=False, encoding="utf-8", lineterminator="\n")
+    frame.to_csv(scratch, sep="\t", na_rep="n/a", index=False, encoding="utf-8", lineterminator="\n", quoting=3)
     os.replace(scratch, path)

@@ -21,7 +21,8 @@ def highpass(x, sfreq, transition=(0.25, 0.75), *, attenuation=80.0):
     sfreq : float
         Sampling rate in Hz.
     transition : (float, float)
-        Edges of the transition band in Hz: suppressed below the first, untouched above the second.
+        Edges of the transition band in Hz. As in the original, the response is soft: at 250 Hz and the default edges
+        -36 dB at the lower, -11 dB in the middle, -2 dB at the upper edge.
     attenuation : float
         Stop-band attenuation in dB of one pass, above 50.
 

@@ -32,7 +32,8 @@ def kaiser(width, attenuation):
     """Kaiser window of odd length for a transition `width` (Nyquist = 1) and an `attenuation` in dB.
 
     Kaiser's formulas (Kaiser 1974; Oppenheim & Schafer, Discrete-Time Signal Processing, section 7.6), for
-    attenuations above 50 dB.
+    attenuations above 50 dB, but of half the length they give: so does the program whose answers are matched, and the
+    transition is softer than asked for.
     """
     length = int(half_up((attenuation - 7.95) / (2 * np.pi * 2.285 * width))) + 1
     return scipy.signal.windows.kaiser(length + (length % 2 == 0), 0.1102 * (attenuation - 8.7))

@@ -89,7 +89,7 @@ def sidecar(raw, sources, x, sfreq, channels, account, *, version):
     counts = channels["type"].value_counts()
     filters = {"Hedgerow": {"version": version}}
     if account["highpass"]:
-        filters["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "FIR, zero phase, -80 dB"}
+        filters["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "zero-phase FIR, Kaiser window"}
     if account["asr"]:
         filters["artifact subspace reconstruction"] = {"cutoff (standard deviations)": account["asr"]["cutoff"]}
     reference = account["reference"]

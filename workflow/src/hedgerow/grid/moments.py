@@ -51,5 +51,6 @@ def load(paths):
 
 
 def subject_labels(rows):
-    """``<dataset>/<subject>`` of each row: people of different datasets are different people."""
-    return (rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)).to_numpy(dtype=str)
+    """Person of each row: the column ``person`` where participants.tsv has it, else ``<dataset>/<subject>``."""
+    own = rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)
+    return (rows["person"].where(rows["person"].notna(), own) if "person" in rows else own).to_numpy(dtype=str)

@@ -51,8 +51,13 @@ def examples(stores, participants, split_table, network):
     classes = sorted(found[target].astype(str).unique())
     if len(classes) < 2:
         raise ValueError(f"target: {target!r} has one value or none ({', '.join(classes)}): nothing can be told apart")
-    places = table.read(split_table).astype({"subject": str, "dataset": str})
-    found = found.merge(places[["dataset", "subject", "person", "fold", "left_out"]], on=["dataset", "subject"])
+    places, keys = table.read(split_table), ["dataset", "subject"]
+    found = found[[name for name in found if name in keys or name not in places]]
+    found = found.merge(places, on=keys, how="left", validate="many_to_one")
+    if found["fold"].isna().any():
+        raise ValueError(
+            f"split: {found.loc[found['fold'].isna(), 'rec'].iloc[0]} has no fold; make {split_table} anew"
+        )
     found["y"] = found[target].astype(str).map(classes.index).astype(int)
     return found, classes
 
@@ -184,9 +189,10 @@ def summary(tables, classes, network):
     network : dict
         Block of the config.
     """
+    tables = {seed: found.assign(fold=found["tested"]) for seed, found in tables.items()}
     results = {seed: _scores(found) for seed, found in tables.items()}
     main = next(iter(tables))
-    first = tables[main].assign(fold=tables[main]["tested"])
+    first = tables[main]
     chance = first.assign(**{f"p{k}": p for k, p in enumerate(evaluate.baseline_trial_number(first).T)})
     done = {"target": network["target"], "classes": classes, "main_seed": main, "results": results}
     done["subjects"] = _records(evaluate.votes(first))
@@ -196,6 +202,12 @@ def summary(tables, classes, network):
 
 def _scores(found):
     scores, confusion, account = evaluate.metrics(found)
+    if found.groupby("fold")["y"].nunique().min() < 2:
+        # each fold was scored by another network: ranks across folds of one class say nothing
+        scores = scores[scores["metric"] != "auc"]
+        account["notes"].append(
+            "a fold holds one class only: no AUC, and a network that has learnt nothing can score below chance"
+        )
     return {"scores": _records(scores), "confusion": _records(confusion), "account": account}
 
 

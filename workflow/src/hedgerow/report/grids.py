@@ -54,7 +54,7 @@ def _model(name, path, said, places):
         "units": [_person(label) for label in units],
         "pooled": units == ["all"],
         "cells": len(names) * len(points),
-        "windows": said["design"]["rows"] - said["design"]["dropped"],
+        "windows": said["design"]["rows"],
         "resampled": {
             _person(label): (part["bootstrap"]["resampled"], part["bootstrap"]["units"])
             for label, part in parts.items()

@@ -79,7 +79,7 @@ def _network(name, networks, folds, curves, trainings):
 def _controls(found):
     """Balanced accuracy of every control per window.
 
-    Where all windows of a person are of one class there is nothing to control: no order can tell people apart.
+    Where all windows of a person are of one class there is nothing to control: the control is left out.
     """
     return [
         _row(score, {}, CONTROLS.get(name, name))

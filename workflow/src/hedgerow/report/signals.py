@@ -7,7 +7,7 @@ each is shown alone, as in the grids.
 import numpy as np
 from scipy.signal import find_peaks
 
-from .. import plot, store
+from .. import plot, rows, store
 from .._canvas import picture
 from ..grid.bootstrap import MIN_CLUSTERS
 from .recordings import PLACE
@@ -271,7 +271,7 @@ def spectra(features, stores, blocks, selections):
 
 
 def _spectrum(paths, stores, labels):
-    opened = [(arrays, attrs) for arrays, attrs in map(store.read_arrays, paths) if len(arrays["window"])]
+    opened = [(arrays, attrs) for arrays, attrs in map(rows.read_features, paths) if len(arrays["window"])]
     if not opened:
         return None
     arrays, attrs = opened[0]
