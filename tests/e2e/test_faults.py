@@ -119,3 +119,13 @@ def test_a_mended_recording_alone_runs_again(faulty):
     assert text.count("raw: cut windows") == 2
     left = json.loads((folder / "results/studies/faulty/published/raw_validation.json").read_text())["left_out"]
     assert REC.format("06") not in {row["rec"] for row in left}
+
+
+def test_a_corrected_participant_reaches_the_models(faulty):
+    folder, _ = faulty
+    people = table.read(folder / "raw/participants.tsv", text=True)
+    people.loc[people["participant_id"] == "sub-01", "age"] = "99"
+    table.write(folder / "raw/participants.tsv", people)
+    run(folder, folder / "study.yaml", "all_grids")
+    rows = table.read(folder / "results/studies/faulty/grid/response/rows.tsv")
+    assert set(rows["age"][rows["subject"] == "01"]) == {99}

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from hedgerow import bids, simulate, table
+from hedgerow import bids, simulate, study, table
 from hedgerow.account import Fault
 
 
@@ -88,3 +88,53 @@ def test_a_folder_that_is_no_dataset_is_named(tmp_path):
     (tmp_path / "dataset_description.json").write_text("{}")
     with pytest.raises(ValueError, match="holds no EEG recording"):
         bids.index(tmp_path)
+
+
+def test_odd_names_duplicates_and_links_without_content_are_quarantined(root):
+    for extension in (".vhdr", ".eeg", ".vmrk"):
+        source = root / f"sub-01/eeg/sub-01_task-sounds_eeg{extension}"
+        (root / f"sub-01/eeg/sub-01_task-eyes-open_eeg{extension}").write_bytes(source.read_bytes())
+    (root / "sub-01/eeg/sub-01_task-sounds_eeg.edf").write_bytes(b"")
+    events = root / "sub-02/eeg/sub-02_task-sounds_events.tsv"
+    events.unlink()
+    events.symlink_to("../.git/annex/objects/KEY")
+    study.tree(root)
+    rows = bids.index(root)[0]
+    found = rows[rows["status"] != "ok"].set_index("signal")["reason"].to_dict()
+    assert found == {
+        "sub-01/eeg/sub-01_task-eyes-open_eeg.vhdr": "bad-name",
+        "sub-01/eeg/sub-01_task-sounds_eeg.vhdr": "bad-name",
+        "sub-02/eeg/sub-02_task-sounds_eeg.vhdr": "missing-file",
+    }
+
+
+def test_results_inside_the_dataset_are_no_recordings(root):
+    inside = root / "results/studies/x/published/d/sub-01/eeg"
+    inside.mkdir(parents=True)
+    for extension in (".vhdr", ".eeg", ".vmrk", ".json"):
+        source = root / f"sub-01/eeg/sub-01_task-sounds_eeg{extension}"
+        (inside / f"sub-01_task-sounds_desc-clean_eeg{extension}").write_bytes(source.read_bytes())
+    before = study.tree(root)
+    assert len(bids.index(root)[0]) == 2
+    (inside / "more.json").write_text("{}")
+    assert study.tree(root) == before
+
+
+def test_participants_without_the_prefix_and_broken_descriptions(root):
+    people = table.read(root / "participants.tsv")
+    people["participant_id"] = people["participant_id"].str.removeprefix("sub-")
+    table.write(root / "participants.tsv", people)
+    assert bids.index(root)[1]["sex"].notna().all()
+    (root / "dataset_description.json").write_text('{"Name": "x",}')
+    with pytest.raises(ValueError, match=r"dataset_description\.json is no JSON object"):
+        bids.index(root)
+
+
+def test_events_go_out_as_they_came_in(root, tmp_path):
+    """A column of whole numbers with a gap must not become 1.0 and 2.0: HED is looked up by what is written."""
+    row = bids.index(root)[0].iloc[0].to_dict()
+    written = 'onset\tduration\tvalue\tnote\n0.50\t0\t1\t"a\n1.0\tn/a\tn/a\tNone\n2e0\t0\t02\tn/a\n'
+    (root / row["events"]).write_text(written)
+    events, _ = bids.events(root, row)
+    table.write(tmp_path / "out.tsv", events)
+    assert (tmp_path / "out.tsv").read_text() == written

@@ -44,6 +44,11 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
         ({"study": "s", "datasets": {"d": {"source": "path"}}}, ["datasets.d", "path"]),
         ({"datasets": {"d": {"source": "simulate"}}}, ["study"]),
         (small(selections={"clean": {"classes": {"a": "Event"}}}), ["clean"]),
+        (small(selections={"s": {"classes": {True: "Event"}}}), ["True", "selections.s.classes", "quotes"]),
+        (small(datasets={2024: {"source": "simulate"}}), ["2024", "datasets", "quotes"]),
+        (small(recipes={"standard": {"highpass": [0.75, 0.25]}}), ["recipes.standard.highpass", "below"]),
+        (small(recipes={"standard": {"reference": "Cz"}}), ["recipes.standard.reference", "Cz"]),
+        (small(split={"stratify": ["sex"]}), ["split.stratify", "blocks"]),
     ],
 )
 def test_a_fault_is_one_sentence_that_names_the_key(given, words):

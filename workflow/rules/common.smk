@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "workflow/src"))
 
 from hedgerow import config as settings
 from hedgerow.provenance import digest, template
-from hedgerow.study import Study
+from hedgerow.study import REC, Study
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 try:
@@ -49,7 +49,7 @@ wildcard_constraints:
     seed="[0-9]+",
     fold="[a-zA-Z0-9-]+",
     block="recipe|feature-[a-zA-Z0-9]+",
-    rec=r"sub-[^/]+(?:/ses-[^/]+)?/eeg/sub-[^/_]+(?:_(?!desc-)[a-z]+-[a-zA-Z0-9]+)*",
+    rec=REC,
 
 
 onsuccess:

@@ -46,7 +46,6 @@ rule train:
         "results/logs/train/<study>/{network}_seed-{seed}_fold-{fold}.log",
     benchmark:
         "results/benchmarks/train/<study>/{network}_seed-{seed}_fold-{fold}.tsv"
-    retries: 2
     conda:
         "../../envs/networks.yaml"
     threads: config["threads"]

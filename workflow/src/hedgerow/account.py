@@ -13,6 +13,7 @@ from pathlib import Path
 #: Every reason code for which a recording can be quarantined, with what it means.
 REASONS = {
     "not-eeg": "the recording is of another modality",
+    "bad-name": "its files are not named as BIDS names them, or two signal files have one name",
     "missing-file": "a file that the recording needs is not there",
     "unreadable": "the signal file cannot be read",
     "truncated": "the signal file is shorter than its header says",

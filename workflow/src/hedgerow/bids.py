@@ -15,6 +15,7 @@ from bids import BIDSLayout, BIDSLayoutIndexer
 
 from . import account, table
 from .account import Fault
+from .study import NOT_RAW, REC
 
 #: Extensions of EEG signal files, and the files that each needs beside it.
 COMPANIONS = {".vhdr": (".eeg", ".vmrk"), ".set": (), ".edf": (), ".bdf": ()}
@@ -62,8 +63,11 @@ def index(root, *, cache=None):
         raise ValueError(
             f"{root} has no dataset_description.json: give the folder of a BIDS dataset as `path` of the dataset"
         )
-    versions = json.loads(description.read_text(encoding="utf-8-sig")).get("HEDVersion")
-    ignored = [re.compile(r"/(sourcedata|derivatives|code)/")]
+    try:
+        versions = json.loads(description.read_text(encoding="utf-8-sig")).get("HEDVersion")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{description} is no JSON object ({error}): mend this file") from None
+    ignored = [re.compile(f"/({'|'.join(NOT_RAW)})/")]
     indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=ignored)
     files = BIDSLayout(str(root), validate=False, indexer=indexer).get()
     shelf = defaultdict(list)
@@ -76,7 +80,7 @@ def index(root, *, cache=None):
         entities = file.get_entities()
         if _modality(entities) is None:
             continue
-        row = _row(root, Path(file.path), entities, shelf)
+        row = _row(root, Path(file.path), entities, shelf, {row["rec"] for row in rows})
         if row["status"] == "ok":
             signals = [_digest(root, path, known) for path in _signal_files(root / row["signal"])]
             cached += signals
@@ -92,13 +96,14 @@ def index(root, *, cache=None):
 
 def participants(root, recordings):
     """``participants.tsv`` of `root` with a row for each subject of `recordings` (n/a where it has none)."""
-    subjects = pd.DataFrame({"participant_id": [f"sub-{s}" for s in recordings["subject"].unique()]})
+    subjects = pd.DataFrame({"participant_id": [f"sub-{s}" for s in recordings["subject"].dropna().unique()]})
     path = Path(root) / "participants.tsv"
     if not path.is_file():
         return subjects
     known = table.read(path, text=True)
     if "participant_id" not in known:
         raise ValueError(f"{path} has no column participant_id")
+    known["participant_id"] = "sub-" + known["participant_id"].str.removeprefix("sub-")
     return subjects.merge(known.drop_duplicates("participant_id"), on="participant_id", how="left")
 
 
@@ -154,7 +159,7 @@ def _modality(entities):
     return suffix if extension in OTHER.get(suffix, ()) else None
 
 
-def _row(root, path, entities, shelf):
+def _row(root, path, entities, shelf, taken):
     stem = path.name[: -len(entities["extension"])].removesuffix("_" + entities["suffix"])
     rec = (path.parent.relative_to(root) / stem).as_posix()
     row = {"rec": rec, "status": "ok", "signal": path.relative_to(root).as_posix()}
@@ -162,6 +167,13 @@ def _row(root, path, entities, shelf):
     try:
         if entities["suffix"] != "eeg":
             raise Fault("not-eeg", f"{row['signal']} is {entities['suffix']}; only EEG is processed")
+        if re.fullmatch(REC, rec) is None:
+            example = "sub-01/[ses-a/]eeg/sub-01[_ses-a]_task-rest_eeg"
+            raise Fault(
+                "bad-name", f"{row['signal']} is not named as BIDS has it ({example}; labels: letters and digits)"
+            )
+        if rec in taken:
+            raise Fault("bad-name", f"{row['signal']} has the name of another signal file: leave one of them")
         row |= _sidecars(root, path, entities, shelf)
     except Fault as fault:
         row |= account.quarantined("index", fault)
@@ -180,6 +192,9 @@ def _sidecars(root, path, entities, shelf):
     }
     if not found["eeg_json"]:
         raise Fault("missing-file", f"{path.relative_to(root)} has no *_eeg.json; write one with SamplingFrequency")
+    for path in [path for paths in found.values() for path in paths]:
+        if not path.is_file():
+            raise Fault("missing-file", f"{path.relative_to(root)} is a link without content: fetch it")
     row = {name: ";".join(p.relative_to(root).as_posix() for p in paths) for name, paths in found.items()}
     row["channels_sha256"] = _join(_sha256(p) for p in found["channels"] + found["eeg_json"])
     row["events_sha256"] = _join(_sha256(p) for p in found["events"] + found["events_json"])

@@ -58,6 +58,9 @@ def _fill(value, schema, root, where):
         value = {}
     if not isinstance(value, dict):
         return value
+    odd = [key for key in value if not isinstance(key, str)]
+    if odd:
+        raise ConfigError(f"config: the key {odd[0]!r} in {where or 'the top level'} is no text; put it in quotes")
     properties, extra = schema.get("properties", {}), schema.get("additionalProperties", True)
     unknown = [key for key in value if key not in properties]
     if unknown and extra is False:
@@ -101,6 +104,10 @@ def _references(config):
             raise ConfigError(f"config: models.{name} and its feature {model['feature']!r} use different selections")
     pairs = [(f"recipes.{name}.highpass", block["highpass"]) for name, block in config["recipes"].items()]
     pairs += [(f"selections.{name}.baseline", block["baseline"]) for name, block in config["selections"].items()]
+    pairs += [
+        (f"features.{name}, fmin and fmax,", None if block["fmax"] is None else [block["fmin"], block["fmax"]])
+        for name, block in config["features"].items()
+    ]
     for where, pair in pairs:
         if pair is not None and not pair[0] < pair[1]:
             raise ConfigError(f"config: {where} is {pair}; the first number must be below the second")
@@ -126,7 +133,7 @@ def check_frozen(config, schema, derivatives):
 def check_folders(config, index):
     """Refuse a dataset whose folder is not there and of which `index` (a folder) has no table of recordings."""
     for name, block in config["datasets"].items():
-        if block["source"] == "path" and not (Path(block["path"]).is_dir() or (index / name).is_dir()):
+        if block["source"] == "path" and not (Path(block["path"]).expanduser().is_dir() or (index / name).is_dir()):
             raise ConfigError(
                 f"config: datasets.{name}.path: there is no folder {block['path']!r} (seen from {Path.cwd()}); mend it"
             )

@@ -22,6 +22,9 @@ READERS = {
     ".set": mne.io.read_raw_eeglab,
 }
 
+#: BIDS channel type of each type that mne tells from names and headers; others are MISC.
+TYPES = {"eeg": "EEG", "eog": "EOG", "ecg": "ECG", "emg": "EMG", "stim": "TRIG", "resp": "RESP", "gsr": "GSR"}
+
 
 def read_raw(path, channels_tsv=None, *, duration=None):
     """Read one recording of a raw dataset.
@@ -82,7 +85,7 @@ def read_raw(path, channels_tsv=None, *, duration=None):
 def _channels(raw, units, channels_tsv, notes):
     """The channels of `raw` as a BIDS table; types and status from channels.tsv, matched by name without case."""
     own = pd.DataFrame(
-        {"name": raw.ch_names, "type": [kind.upper() for kind in raw.get_channel_types()], "units": units}
+        {"name": raw.ch_names, "type": [TYPES.get(kind, "MISC") for kind in raw.get_channel_types()], "units": units}
     )
     own[["status", "status_description"]] = ["good", "n/a"]
     if channels_tsv is None:

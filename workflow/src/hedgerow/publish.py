@@ -165,13 +165,21 @@ def _link(source, target, copy=False):
         shutil.copyfile(source, target)
 
 
+def _json(path):
+    """JSON object of the raw dataset; a fault names the file."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8-sig")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no JSON object ({error}): mend this file") from None
+
+
 def _description(raw, dataset):
-    origin = json.loads((raw / "dataset_description.json").read_text(encoding="utf-8-sig"))
+    origin = _json(raw / "dataset_description.json")
     kept = ("License", "Authors", "HEDVersion", "HowToAcknowledge", "ReferencesAndLinks", "Funding", "EthicsApprovals")
     source = {"URL": origin.get("DatasetDOI", f"file:{raw.name}")}
     known = origin.get("SourceDatasets") or [source]
     return {
-        "Name": f"{origin['Name']}: clean signals and windows",
+        "Name": f"{origin.get('Name', dataset)}: clean signals and windows",
         "BIDSVersion": "1.10.0",
         "DatasetType": "derivative",
         **{key: origin[key] for key in kept if key in origin},
@@ -190,7 +198,7 @@ def _people(tree, raw, participants, split, published):
         people["split"] = [f"fold-{folds[name]}" if name in folds else pd.NA for name in people["participant_id"]]
     table.write(tree / "participants.tsv", people)
     source = raw / "participants.json"
-    sidecar = json.loads(source.read_text(encoding="utf-8-sig")) if source.is_file() else {}
+    sidecar = _json(source) if source.is_file() else {}
     sidecar = {name: entry for name, entry in sidecar.items() if name in people}
     if split is not None:
         sidecar["split"] = {

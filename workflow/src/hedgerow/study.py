@@ -11,6 +11,10 @@ from pathlib import Path
 
 from . import account
 
+#: Folders of a dataset that hold no raw recordings; results of a run in the dataset's own folder are among them.
+NOT_RAW = ("sourcedata", "derivatives", "code", "results")
+#: What a recording's stem with its folders looks like; what the wildcard ``rec`` matches.
+REC = r"sub-[a-zA-Z0-9]+(?:/ses-[a-zA-Z0-9]+)?/eeg/sub-[a-zA-Z0-9]+(?:_(?!desc-)[a-z]+-[a-zA-Z0-9]+)*"
 DERIVATIVES = "results/derivatives/{dataset}/{recipe}/{rec}"
 FEATURES = "results/derivatives/{dataset}/{recipe}/features"
 
@@ -133,7 +137,7 @@ class Study:
     def root(self, dataset):
         """Folder of a dataset's raw files."""
         block = self.config["datasets"][dataset]
-        return f"results/raw/{dataset}" if block["source"] == "simulate" else block["path"]
+        return f"results/raw/{dataset}" if block["source"] == "simulate" else os.path.expanduser(block["path"])
 
     def tree(self, dataset):
         """Fingerprint of a dataset that stays where it is; None for one that the workflow itself writes."""
@@ -141,9 +145,9 @@ class Study:
         if block["source"] == "simulate":
             return None
         known = Path(f"results/index/{dataset}/source.json")
-        if not os.path.isdir(block["path"]) and known.is_file():
+        if not os.path.isdir(self.root(dataset)) and known.is_file():
             return account.read(known)["tree"]
-        return tree(block["path"])
+        return tree(self.root(dataset))
 
     def block(self, recipe, name):
         """Parameters by the name under which they are frozen: ``recipe`` or ``feature-<name>``."""
@@ -207,7 +211,7 @@ def tree(root):
     """
     total = hashlib.sha256()
     for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if name not in ("sourcedata", "derivatives") and name[0] != ".")
+        below[:] = sorted(name for name in below if name not in NOT_RAW and name[0] != ".")
         for name in sorted(files):
             path = Path(folder, name)
             total.update(f"{path.relative_to(root)}\0".encode())

@@ -1,6 +1,7 @@
 """Tables as BIDS writes them: tab-separated, one header line, ``n/a`` for a missing value."""
 
 import os
+import warnings
 
 import pandas as pd
 
@@ -30,10 +31,22 @@ def read(path, *, text=False):
     """
     missing = {"na_values": ["n/a", "N/A"], "keep_default_na": False}
     try:
-        frame = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", quoting=3, **missing)
+        with warnings.catch_warnings():
+            # pandas warns where rows are longer than the header: harmless if what is too much is empty
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)
+            _check_fields(path)
+            frame = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", quoting=3, index_col=False, **missing)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} is no tab-separated table in UTF-8 ({error})") from error
     return frame if text else typed(frame)
+
+
+def _check_fields(path):
+    """Refuse a first row with more fields than the header, unless they are empty (a tab at the end of each line)."""
+    with open(path, encoding="utf-8-sig") as file:
+        header, row = (file.readline().rstrip("\r\n").split("\t") for _ in range(2))
+    if any(row[len(header) :]):
+        raise ValueError(f"{path}: line 2 has {len(row)} fields, the header {len(header)}: mend the table")
 
 
 def typed(frame):

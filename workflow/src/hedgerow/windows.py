@@ -226,6 +226,8 @@ def windows(
     )
     x, names, new_rate = harmonise(x, rate, names, sfreq=sfreq, montage=channels)
     n_samples = int(_samples(_span_length(kind, tmin, tmax, length, step), new_rate))
+    if n_samples < 1:
+        raise ValueError(f"tmin, tmax, length: a window has no sample at {new_rate:g} Hz: lengthen it")
     first = _samples(table["onset"], new_rate)
     inside = (first >= 0) & (first + n_samples <= x.shape[-1])  # rounding may take a sample over the end
     account["outside"] += table["event"][~inside].tolist()
@@ -263,7 +265,14 @@ def check(selection, versions, *, name):
     queries = {f"classes: {label}": query for label, query in selection["classes"].items()}
     queries |= {key: selection[key] for key in ("during", "not_during") if selection[key] is not None}
     try:
-        _span_length(*(selection[key] for key in ("kind", "tmin", "tmax", "length", "step")))
+        length = _span_length(*(selection[key] for key in ("kind", "tmin", "tmax", "length", "step")))
+        if selection["baseline"] is not None:
+            tiled = selection["length"] is not None
+            start = 0.0 if tiled else selection["tmin"]
+            low, high = selection["baseline"]
+            if low < start - 1e-9 or high > start + length + 1e-9:
+                end = start + length
+                raise ValueError(f"baseline: {[low, high]} s is not within the window, {start:g} to {end:g} s: move it")
         for version in versions:
             for place, query in queries.items():
                 hed.check(query, hed_version=_version(version), name=place)
