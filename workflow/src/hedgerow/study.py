@@ -168,7 +168,14 @@ class Study:
                     reasons[code] = reasons.get(code, 0) + 1
         why = "".join(f", {count} {code}" for code, count in sorted(reasons.items()))
         failed = f"; {open_} failed or not done" if open_ else ""
-        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}{failed}"
+        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}{failed}{self._invalid()}"
+
+    def _invalid(self):
+        """Words on published derivatives in which the validator found errors, none if all is well."""
+        folder = Path(f"results/studies/{self.config['study']}/published")
+        found = {name: folder / f"{name}_validation.json" for name in self.config["datasets"]}
+        errors = {name: account.read(path)["errors"] for name, path in found.items() if path.is_file()}
+        return "".join(f"; the derivative of {name} has {count} errors" for name, count in errors.items() if count)
 
     def _left(self, dataset, rec):
         """Reason for which a recording left, in `clean` or all selections; ``ok``, or ``open`` without an account."""

@@ -11,7 +11,7 @@ KEPT = (
 )
 
 
-def recording(x, sfreq, channels, *, positions, **recipe):
+def recording(x, sfreq, channels, *, positions, notes=(), **recipe):
     """Clean the EEG channels of a recording; all others pass untouched and never enter the cleaning.
 
     Parameters
@@ -24,6 +24,8 @@ def recording(x, sfreq, channels, *, positions, **recipe):
         ``name, type, units, status, status_description`` in the order of `x`.
     positions : ndarray (channels, 3)
         In m, NaN where unknown.
+    notes : list of str
+        What was odd when the recording was read; goes to the account.
     **recipe
         Keywords of `hedgerow.clean.clean`.
 
@@ -47,8 +49,22 @@ def recording(x, sfreq, channels, *, positions, **recipe):
     names, marked = channels["name"][eeg], channels["name"][eeg & (channels["status"] == "bad").to_numpy()]
     y = x.copy()
     y[eeg], account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], marked=list(marked), **recipe)
+    account["notes"] = [*notes, *_left(account)]
     account["untouched"] = list(channels["name"][~eeg])
     return y, _statuses(channels, account), account
+
+
+def _left(account):
+    """A note on bad channels that stay as they are, which statistics and networks would otherwise meet unwarned."""
+    left = {*account["marked"], *account["flat"], *account["uncorrelated"]} - {*account["interpolated"]}
+    if not left:
+        return []
+    why = (
+        "no position known"
+        if account["interpolation"] == "no positions"
+        else f"interpolation {account['interpolation']}"
+    )
+    return [f"bad channels stay as they are ({why}): {', '.join(sorted(left))}"]
 
 
 def _statuses(channels, account):
