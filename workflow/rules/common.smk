@@ -11,9 +11,9 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 # The bits of a result depend on how many threads its sums are split among: one, unless a rule says otherwise itself.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
-os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # CUDA sums in a fixed order; read before CUDA starts
+# CUDA sums in a fixed order only if it is told so before it starts.
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+os.environ.update(THREADS, CUBLAS_WORKSPACE_CONFIG=":4096:8")
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
