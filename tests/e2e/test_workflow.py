@@ -143,17 +143,19 @@ def test_other_parameters_under_a_used_name_are_refused(tiny, config):
 def test_a_new_subject_runs_alone(tmp_path, config):
     """The tree grows by a subject: its own jobs run, and of the study's those whose inputs grew."""
     size = {"seed": 3, "channels": 8, "seconds": 30}
-    simulate.write(tmp_path / "raw", subjects=3, **size)
-    path = config(datasets={"grown": {"source": "path", "path": str(tmp_path / "raw")}}, features={}, models={})
+    simulate.write(tmp_path / "raw", subjects=2, **size)
+    eyes = {"eyes": yaml.safe_load(TINY.read_text())["selections"]["eyes"]}
+    datasets = {"grown": {"source": "path", "path": str(tmp_path / "raw")}}
+    path = config(datasets=datasets, selections=eyes, features={}, models={})
     target = "results/studies/tiny/published/grown_validation.json"
     changes = config(**yaml.safe_load(path.read_text()) | {"networks": {}})
     run(tmp_path, changes, target)
-    simulate.write(tmp_path / "more", subjects=4, **size)
-    shutil.copytree(tmp_path / "more/sub-04", tmp_path / "raw/sub-04")
+    simulate.write(tmp_path / "more", subjects=3, **size)
+    shutil.copytree(tmp_path / "more/sub-03", tmp_path / "raw/sub-03")
     shutil.copy(tmp_path / "more/participants.tsv", tmp_path / "raw/participants.tsv")
     text = run(tmp_path, changes, target)
-    assert text.count("Finished jobid") == 5  # index, clean, two selections, publish
-    assert "recordings: 4 ok, 0 quarantined" in text
+    assert text.count("Finished jobid") == 4  # index, clean, windows, publish
+    assert "recordings: 3 ok, 0 quarantined" in text
     for file in (tmp_path / "raw").rglob("*"):
         file.touch()
     assert run(tmp_path, changes, target).count("Finished jobid") == 1  # index reads the digests again, and that is all
