@@ -41,8 +41,8 @@ def test_quarantined_recordings_have_no_files(demo):
 
 
 def test_parts_hold_every_recording_once(demo):
-    whole = demo.stores(["eyes"], datasets="a")
-    parts = [demo.stores(["eyes"], part, "a") for part in ("0of2", "1of2")]
+    whole = demo.stores(["eyes"], dataset="a")
+    parts = [demo.stores(["eyes"], "a", part) for part in ("0of2", "1of2")]
     assert sorted([*parts[0], *parts[1]]) == sorted(whole)
     assert all(study.part_of(s, 2) == study.part_of(s, 2) for s in ("01", "02"))
 

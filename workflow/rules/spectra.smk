@@ -9,7 +9,7 @@ rule spectra:
     """Power spectral density of every window of one dataset part."""
     input:
         "results/derivatives/{dataset}/{recipe}/code/feature-{feature}.json",
-        stores=lambda w: STUDY.stores([w.selection], w.part, w.dataset),
+        stores=lambda w: STUDY.stores([w.selection], w.dataset, w.part),
     output:
         "results/derivatives/{dataset}/{recipe}/features/{selection}_{feature}_{part}.zarr.zip",
     log:

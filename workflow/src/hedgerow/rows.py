@@ -106,9 +106,7 @@ def features(parts):
         Stores of unlike channels or rate.
     """
     kinds = {(tuple(attrs["names"]), tuple(frequency)): path for path, frequency, _, attrs in parts}
-    if len(kinds) > 1:
-        one, other = list(kinds.values())[:2]
-        raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
+    refuse_unlike(kinds)
     names, frequency = next(iter(kinds), ((), ()))
     power = [power for _, _, power, _ in parts] or [np.empty((0, 0, 0))]
     arrays = {
@@ -157,9 +155,7 @@ def values(paths, rows, *, log10=False):
             out = np.empty((len(rows), *block.shape[1:]), dtype=np.float32)
         axes = own
         kinds.setdefault((tuple(axes["names"]), axes["axis"], tuple(axes["points"])), path)
-        if len(kinds) > 1:
-            one, other = list(kinds.values())[:2]
-            raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
+        refuse_unlike(kinds)
         out[at[at >= 0]] = block[at >= 0]
         found[at[at >= 0]] = True
     if not found.all() or out is None:
@@ -170,6 +166,13 @@ def values(paths, rows, *, log10=False):
             raise ValueError("log: values are not all above 0; take the logarithm of power only")
         out, axes = np.log10(out), axes | {"unit": f"log10 {axes['unit']}"}
     return out, axes
+
+
+def refuse_unlike(kinds):
+    """Raise ValueError where `kinds`, a file for each kind of channels, rate and length met, has more than one."""
+    if len(kinds) > 1:
+        one, other = list(kinds.values())[:2]
+        raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
 
 
 def _inside(attrs):

@@ -43,27 +43,27 @@ class Study:
         path = f"results/index/{dataset}/recordings.tsv"
         if not os.path.isfile(path):
             raise ValueError(f"{path} is missing: run `snakemake {path}` first, or ask for a target of the study")
-        found = [row for row in rows(path) if row["rec"] == rec]
-        if not found:
+        found = by_rec(path).get(rec)
+        if found is None:
             raise ValueError(f"{path} lists no recording {rec!r} in dataset {dataset!r}")
-        return {name: found[0][name] for name in names}
+        return {name: found[name] for name in names}
 
-    def files(self, pattern, datasets=None, part=None):
-        """`pattern` filled in for every recording of the study (or of `datasets`, or of one part of them).
+    def files(self, pattern, dataset=None, part=None):
+        """`pattern` filled in for every recording of the study (or of one `dataset`, or of one part of it).
 
         ``{dataset}``, ``{recipe}`` and ``{rec}`` are filled in; other braces must be filled in already.
         """
-        names = list(self.config["datasets"]) if datasets is None else [datasets]
+        names = list(self.config["datasets"]) if dataset is None else [dataset]
         return [
-            pattern.format(dataset=dataset, recipe=self.config["recipe"], rec=row["rec"])
-            for dataset in names
-            for row in self.recordings(dataset)
+            pattern.format(dataset=name, recipe=self.config["recipe"], rec=row["rec"])
+            for name in names
+            for row in self.recordings(name)
             if part is None or part_of(row["subject"], self.config["parts"]) == part
         ]
 
-    def parts(self, pattern, datasets=None, part=None):
+    def parts(self, pattern, dataset=None, part=None):
         """`pattern` (with ``{dataset}``, ``{recipe}``, ``{part}``) for every dataset and part that has a recording."""
-        names = list(self.config["datasets"]) if datasets is None else [datasets]
+        names = list(self.config["datasets"]) if dataset is None else [dataset]
         found = {(d, part_of(row["subject"], self.config["parts"])) for d in names for row in self.recordings(d)}
         recipe = self.config["recipe"]
         chosen = sorted((d, p) for d, p in found if part is None or p == part)
@@ -90,11 +90,11 @@ class Study:
         block = self.config["networks"][network]
         return [block["seed"] + k for k in range(1 + block["further_seeds"])]
 
-    def stores(self, selections=None, part=None, datasets=None):
+    def stores(self, selections=None, dataset=None, part=None):
         """Windows stores of the study: of all selections or of those named."""
         names = self.config["selections"] if selections is None else selections
         return [
-            path for name in names for path in self.files(f"{DERIVATIVES}_desc-{name}_windows.zarr.zip", datasets, part)
+            path for name in names for path in self.files(f"{DERIVATIVES}_desc-{name}_windows.zarr.zip", dataset, part)
         ]
 
     def features(self, dataset=None):
@@ -109,7 +109,7 @@ class Study:
         """Stores that hold the dependent values of a model: windows, or one of their features."""
         block = self.config["models"][model]
         if not block["feature"]:
-            return self.stores([block["selection"]], part, dataset)
+            return self.stores([block["selection"]], dataset, part)
         return self.parts(f"{FEATURES}/{block['selection']}_{block['feature']}_{{part}}.zarr.zip", dataset, part)
 
     def network_stores(self, network):
@@ -202,6 +202,17 @@ def _rows(path, mtime_ns, size):
             {key: "" if value == "n/a" else value for key, value in row.items()}
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         ]
+
+
+def by_rec(path):
+    """Rows of ``recordings.tsv`` by recording, cached likewise; of several rows of one name the first."""
+    stat = os.stat(path)
+    return _by_rec(str(path), stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _by_rec(path, mtime_ns, size):
+    return {row["rec"]: row for row in reversed(_rows(path, mtime_ns, size))}
 
 
 def part_of(subject, parts):

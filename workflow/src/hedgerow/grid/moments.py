@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from hedgerow.grid import design, ols
+from hedgerow.rows import refuse_unlike
 
 
 def save(path, model, rows, values, axes):
@@ -44,9 +45,7 @@ def load(paths):
             axes.setdefault(text, path)
     if not parts:
         raise ValueError("no part of the study has a window: look at the accounts of the recordings")
-    if len(axes) > 1:
-        one, other = list(axes.values())[:2]
-        raise ValueError(f"{one} and {other} differ in channels, rate or length: set both in the selection")
+    refuse_unlike(axes)
     return ols.combine(parts), json.loads(next(iter(axes)))
 
 

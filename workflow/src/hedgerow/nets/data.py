@@ -116,12 +116,6 @@ def settings(network, *, seed, threads, gpus):
     return {**{name: network[name] for name in names}, **network["params"], **where}
 
 
-def folder_of(path):
-    """`path`, after its folder has been made: a checkpoint is no output, so that Snakemake leaves it after a fault."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def forget(path):
     """Delete a checkpoint that has served."""
     Path(path).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -254,6 +255,7 @@ class _Run:
         names = ("digest", "epoch", "step", "loss", "curve", "best")
         state = {name: getattr(self, name) for name in names}
         state |= {"model": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
+        Path(self.checkpoint).parent.mkdir(parents=True, exist_ok=True)
         scratch = f"{self.checkpoint}.tmp"
         torch.save(state, scratch)
         os.replace(scratch, self.checkpoint)
