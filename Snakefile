@@ -15,6 +15,7 @@ if "study" not in config:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/hooks.smk"
 include: "workflow/rules/index.smk"
 include: "workflow/rules/clean.smk"
 include: "workflow/rules/windows.smk"

@@ -30,15 +30,18 @@ def rules():
 @pytest.mark.parametrize("name", rules())
 def test_a_rule_has_everything(name):
     text = rules()[name]
-    for directive in ("output", "log", "benchmark", "conda", "threads", "resources", "message", "script"):
+    for directive in ("output", "log", "benchmark", "conda", "container", "threads", "resources", "message", "script"):
         assert f"    {directive}:" in text, f"rule {name} lacks {directive}"
     assert text.splitlines()[1].strip().startswith('"""')
     assert f'"../scripts/{name}.py"' in text and f'code=digest("{name}")' in text
     assert f"results/logs/{name}/" in text and f"results/benchmarks/{name}/" in text
-    assert re.search(r"mem_mb=\d+", text) and re.search(r"runtime=\d+", text)
+    # a job that was killed for want of memory or time gets more of both
+    for resource in ("mem_mb", "runtime"):
+        assert f"{resource}=lambda w, attempt: attempt * " in text
     assert ("gpu=1" in text) == (name in ON_GPU)
     family = re.search(r"envs/(\w+)\.yaml", text).group(1)
     assert (ROOT / f"envs/{family}.yaml").is_file()
+    assert f'IMAGES["{family}"]' in text
 
 
 def test_every_rule_has_its_script_and_every_script_its_rule():
@@ -74,7 +77,7 @@ def test_heavy_imports_stay_behind_their_doors(path):
         assert not top & {"mne", "mne_bids", "bids", "pybv"}
     if not inside.startswith("nets/"):
         assert "torch" not in top
-    if inside in ("config.py", "study.py", "provenance.py", "account.py"):
+    if inside in ("config.py", "study.py", "provenance.py", "account.py", "cluster.py"):
         assert not top & {"numpy", "pandas", "yaml", "jsonschema"}
 
 

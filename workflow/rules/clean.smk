@@ -16,10 +16,12 @@ rule freeze:
         "results/benchmarks/freeze/{dataset}/{recipe}/{block}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=lambda w, attempt: attempt * 500,
+        runtime=lambda w, attempt: attempt * 5,
     params:
         block=lambda w: STUDY.block(w.recipe, w.block),
         code=digest("freeze"),
@@ -47,10 +49,12 @@ rule clean:
         "results/benchmarks/clean/{dataset}/{recipe}/{rec}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * (1000 + 20 * STUDY.size_mb(w.dataset, rec=w.rec)),
+        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 5),
     params:
         row=lambda w: STUDY.row(
             w.dataset,

@@ -14,6 +14,8 @@ from snakemake.exceptions import WorkflowError
 # CUDA sums in a fixed order only if it is told so before it starts.
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 os.environ.update(THREADS, CUBLAS_WORKSPACE_CONFIG=":4096:8")
+# Packages of ~/.local would come before those of a conda environment.
+os.environ["PYTHONNOUSERSITE"] = "1"
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
@@ -22,11 +24,14 @@ from hedgerow import config as settings
 from hedgerow.provenance import digest, template
 from hedgerow.study import REC, Study
 
+DEPLOYMENT = {str(method) for method in workflow.deployment_settings.deployment_method}
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 try:
     config = settings.complete(config, SCHEMA)
     settings.check_folders(config, Path("results/index"))
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
+    # Images say where a study is computed: they stay out of the config that is kept with the results.
+    IMAGES = settings.images(config.pop("images"), ROOT / "containers/images.json", "apptainer" in DEPLOYMENT)
 except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -50,11 +55,3 @@ wildcard_constraints:
     fold="[a-zA-Z0-9-]+",
     block="recipe|feature-[a-zA-Z0-9]+",
     rec=REC,
-
-
-onsuccess:
-    print(STUDY.summary())
-
-
-onerror:
-    print(STUDY.summary() + "; a job failed: its log is named above")

@@ -19,10 +19,12 @@ rule design:
         "results/benchmarks/design/<study>/{model}.tsv"
     conda:
         "../../envs/stats.yaml"
+    container:
+        IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         model=lambda w: config["models"][w.model],
         code=digest("design"),
@@ -46,10 +48,12 @@ rule moments:
         "results/benchmarks/moments/<study>/{model}_{dataset}_{part}.tsv"
     conda:
         "../../envs/stats.yaml"
+    container:
+        IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * (2000 + 4 * STUDY.size_mb(w.dataset, w.part)),
+        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, w.part) // 50),
     params:
         model=lambda w: config["models"][w.model],
         parts=config["parts"],
@@ -78,10 +82,12 @@ rule grid:
         "results/benchmarks/grid/<study>/{model}.tsv"
     conda:
         "../../envs/stats.yaml"
+    container:
+        IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=lambda w, attempt: attempt * 8000,
+        runtime=lambda w, attempt: attempt * 120,
         gpu=1,
     params:
         model=lambda w: config["models"][w.model],

@@ -17,10 +17,12 @@ rule simulate:
         "results/benchmarks/simulate/{dataset}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 20,
     params:
         dataset=lambda w: config["datasets"][w.dataset],
         code=digest("simulate"),
@@ -47,10 +49,12 @@ checkpoint index:
         "results/benchmarks/index/{dataset}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         root=lambda w: STUDY.root(w.dataset),
         tree=lambda w: STUDY.tree(w.dataset),

@@ -19,10 +19,12 @@ rule split:
         "results/benchmarks/split/<study>.tsv"
     conda:
         "../../envs/networks.yaml"
+    container:
+        IMAGES["networks"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 5,
     params:
         split=STUDY.split(),
         code=digest("split"),
@@ -48,10 +50,12 @@ rule train:
         "results/benchmarks/train/<study>/{network}_seed-{seed}_fold-{fold}.tsv"
     conda:
         "../../envs/networks.yaml"
+    container:
+        IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda w, attempt: attempt * (4000 + 4 * STUDY.size_mb()),
+        runtime=lambda w, attempt: attempt * 240,
         gpu=1,
     params:
         network=lambda w: config["networks"][w.network],
@@ -82,10 +86,12 @@ rule evaluate:
         "results/benchmarks/evaluate/<study>/{network}.tsv"
     conda:
         "../../envs/networks.yaml"
+    container:
+        IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * (4000 + 4 * STUDY.size_mb()),
+        runtime=lambda w, attempt: attempt * 60,
         gpu=1,
     params:
         network=lambda w: config["networks"][w.network],

@@ -15,10 +15,12 @@ rule config:
         "results/benchmarks/config/<study>.tsv"
     conda:
         "../../envs/publish.yaml"
+    container:
+        IMAGES["publish"]
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=lambda w, attempt: attempt * 500,
+        runtime=lambda w, attempt: attempt * 5,
     params:
         config=config,
         code=digest("config"),
@@ -47,10 +49,12 @@ rule publish:
         "results/benchmarks/publish/<study>/{dataset}.tsv"
     conda:
         "../../envs/publish.yaml"
+    container:
+        IMAGES["publish"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 60,
     params:
         selections=config["selections"],
         template=template("derivative_README.md.j2"),

@@ -30,10 +30,12 @@ rule recovery:
         "results/benchmarks/recovery/<study>/{dataset}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 2000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         reference=config["recipes"][config["recipe"]]["reference"],
         code=digest("recovery"),

@@ -41,10 +41,12 @@ rule report:
         "results/benchmarks/report/<study>.tsv"
     conda:
         "../../envs/publish.yaml"
+    container:
+        IMAGES["publish"]
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 30,
     params:
         config=config,
         template=template("report.html.j2"),

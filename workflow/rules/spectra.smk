@@ -18,10 +18,12 @@ rule spectra:
         "results/benchmarks/spectra/{dataset}/{recipe}/{selection}_{feature}_{part}.tsv"
     conda:
         "../../envs/stats.yaml"
+    container:
+        IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * (2000 + 4 * STUDY.size_mb(w.dataset, w.part)),
+        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, w.part) // 50),
         gpu=1,
     params:
         feature=lambda w: config["features"][w.feature],

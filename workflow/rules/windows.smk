@@ -17,10 +17,12 @@ rule selection:
         "results/benchmarks/selection/{dataset}/{recipe}/{selection}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=5,
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 5,
     params:
         selection=lambda w: config["selections"][w.selection],
         code=digest("selection"),
@@ -49,10 +51,12 @@ rule windows:
         "results/benchmarks/windows/{dataset}/{recipe}/{rec}_desc-{selection}.tsv"
     conda:
         "../../envs/signal.yaml"
+    container:
+        IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=lambda w, attempt: attempt * (1000 + 20 * STUDY.size_mb(w.dataset, rec=w.rec)),
+        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 50),
     params:
         row=lambda w: STUDY.row(
             w.dataset,

@@ -139,6 +139,40 @@ def check_folders(config, index):
             )
 
 
+def images(named, built, needed):
+    """Container image of each family of rules.
+
+    Parameters
+    ----------
+    named : dict of str to str or None
+        The section ``images`` of the config: an image by family, None where `built` decides.
+    built : pathlib.Path
+        JSON of the images that ``make images`` built, by family; need not exist.
+    needed : bool
+        Whether jobs run in containers.
+
+    Returns
+    -------
+    dict of str to str or None
+
+    Raises
+    ------
+    ConfigError
+        An image is needed but not named, or a file that is not there.
+    """
+    known = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else {}
+    found = {family: image or known.get(family) for family, image in named.items()}
+    for family, image in found.items() if needed else []:
+        if image is None:
+            raise ConfigError(
+                f"config: images.{family} is not set, but jobs are to run in containers (--sdm apptainer): run "
+                "`make images` once, or name an image by its digest"
+            )
+        if image.endswith(".sif") and not Path(image).expanduser().is_file():
+            raise ConfigError(f"config: images.{family}: there is no file {image!r}; run `make images`, or mend it")
+    return found
+
+
 def frozen(path, block, name, defaults):
     """Refuse a block of parameters that differs from the one its results were made with.
 
@@ -179,7 +213,8 @@ def markdown(schema):
     """The table of keys of ``config/README.md``, as Markdown."""
     parts = [("The top level", schema)]
     parts += [
-        (f"A block of `{kind}s`" if kind != "split" else "`split`", part) for kind, part in schema["$defs"].items()
+        ({"split": "`split`", "image": "`images`"}.get(kind, f"A block of `{kind}s`"), part)
+        for kind, part in schema["$defs"].items()
     ]
     lines = []
     for title, part in parts:

@@ -155,6 +155,23 @@ class Study:
             return self.config["recipes"][recipe]
         return self.config["features"][name.removeprefix("feature-")]
 
+    def size_mb(self, dataset=None, part=None, rec=None):
+        """Megabytes of raw signal that a job works on: of the study, a dataset, a part of it, or one recording.
+
+        What the rules ask memory and time by. Rounded up; 0 as long as a dataset has no index.
+        """
+        total = 0
+        for name in self.config["datasets"] if dataset is None else [dataset]:
+            path = f"results/index/{name}/recordings.tsv"
+            if rec is not None:
+                found = [by_rec(path)[rec]] if os.path.isfile(path) and rec in by_rec(path) else []
+            else:
+                found = [row for row in rows(path) if row["status"] == "ok"] if os.path.isfile(path) else []
+            if part is not None:
+                found = [row for row in found if part_of(row["subject"], self.config["parts"]) == part]
+            total += sum(int(float(row["size"] or 0)) for row in found)
+        return -(-total // 10**6)
+
     def summary(self):
         """One line: how many recordings are ok and quarantined, and by which reasons."""
         reasons, good, open_ = {}, 0, 0

@@ -1,0 +1,19 @@
+"""What a run says when it starts and when it ends. No rules here; the jobs of a cluster skip this."""
+
+from hedgerow import cluster
+
+
+onstart:
+    leftovers = cluster.leftovers(os.getcwd())
+    if leftovers:
+        raise WorkflowError(leftovers)
+    cluster.watch(os.getcwd(), logger.warning)
+
+
+onsuccess:
+    print(STUDY.summary())
+
+
+onerror:
+    print(STUDY.summary() + "; a job failed: its log is named above")
+    print(*cluster.advice(Path(log).read_text(encoding="utf-8")), sep="\n")
