@@ -30,8 +30,8 @@ REFUSALS = (
     ),
     (
         r"Memory specification can not be satisfied|Requested mem|more memory than",
-        "a job asks for {mem} MB of memory, the largest node has {largest} MB: choose another slurm_partition, or cap the "
-        "request with `resources: [mem_mb=...]` in {profile}",
+        "a job asks for {mem} MB of memory, the largest node has {largest} MB: choose another slurm_partition, or cap "
+        "all requests with `resources: [mem_mb=...]` in {profile}",
     ),
     (
         r"CPU count|more processors requested",
@@ -40,8 +40,8 @@ REFUSALS = (
     ),
     (
         r"generic resource|gres",
-        "no node of partition '{partition}' has {gpus} (there are {models}): change gpu_model or slurm_partition of the "
-        "GPU rules in {profile}, or set their `gpu` to 0",
+        "no node of partition '{partition}' has {gpus} (there are {models}): change gpu_model or slurm_partition of "
+        "the GPU rules in {profile}, or set their `gpu` to 0",
     ),
     (
         r"time limit",
@@ -92,8 +92,8 @@ HOPELESS = {
 HOPELESS_BEGINNINGS = {
     r"(QOS|Assoc)Max\w*(PerJob|PerNode)\w*": "one such job alone is more than your account or QoS allows: lower its "
     "resources under `set-resources`, or change slurm_account or slurm-qos in {profile}",
-    r"(QOS|Assoc)Grp\w*Minutes\w*": "the computing time of your account is spent: change slurm_account in {profile}, or "
-    "wait for the next period",
+    r"(QOS|Assoc)Grp\w*Minutes\w*": "the computing time of your account is spent: change slurm_account in {profile}, "
+    "or wait for the next period",
 }
 
 #: Jobs of the executor bear the id of their run as name.
@@ -177,7 +177,7 @@ def _cluster():
 
 
 def queued(folder):
-    """Jobs of Snakemake runs in `folder` that are queued or running: dicts of ``id, state, reason, partition, time``."""
+    """Jobs of Snakemake runs in `folder` that wait or run: dicts of ``id, state, reason, partition, time``, ..."""
     if not shutil.which("squeue"):
         return []
     found = []
@@ -226,7 +226,7 @@ def hopeless(jobs):
 
 
 def watch(folder, say, every=60.0):
-    """Tell through `say`, once each, which jobs of `folder` will never start; in the background, while the run lasts."""
+    """Tell through `say`, once each and in the background, which jobs of `folder` will never start."""
     if not shutil.which("squeue"):
         return None
 
