@@ -35,7 +35,8 @@ def start(snakemake):
     say(f"rule {snakemake.rule} {dict(snakemake.wildcards)}")
     say(f"{platform.node()}, {platform.platform()}, Python {platform.python_version()} at {sys.prefix}")
     say(", ".join(f"{name} {version}" for name, version in versions().items()))
-    say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}")
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
+    say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}, CUDA_VISIBLE_DEVICES {gpus}")
 
 
 def say(text):
