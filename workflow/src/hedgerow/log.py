@@ -4,8 +4,10 @@
 included, to the rule's log file.
 """
 
+import atexit
 import os
 import platform
+import resource
 import sys
 import time
 from importlib import metadata
@@ -37,6 +39,14 @@ def start(snakemake):
     say(", ".join(f"{name} {version}" for name, version in versions().items()))
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
     say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}, CUDA_VISIBLE_DEVICES {gpus}")
+    atexit.register(_end, time.monotonic())
+
+
+def _end(began):
+    """Log what the job used: what its requests are held against (``make resources``)."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    peak, cpu = used.ru_maxrss / 1024, used.ru_utime + used.ru_stime
+    say(f"used {peak:.0f} MB at most, {cpu:.1f} CPU s in {time.monotonic() - began:.1f} s")
 
 
 def say(text):
