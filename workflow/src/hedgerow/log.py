@@ -10,24 +10,32 @@ import platform
 import resource
 import sys
 import time
-from importlib import metadata
+from importlib import metadata, util
 
-LIBRARIES = (
-    "numpy",
-    "scipy",
-    "pandas",
-    "mne",
-    "hedtools",
-    "zarr",
-    "formulaic",
-    "torch",
-    "cupy-cuda13x",
-    "cupy-cuda12x",
-)
+from .isolation import enforce
+
+#: Libraries that can change a result: import name and the packages that carry it.
+LIBRARIES = {
+    "numpy": ("numpy",),
+    "scipy": ("scipy",),
+    "pandas": ("pandas",),
+    "mne": ("mne",),
+    "hed": ("hedtools",),
+    "zarr": ("zarr",),
+    "formulaic": ("formulaic",),
+    "torch": ("torch",),
+    "cupy": ("cupy-cuda13x", "cupy-cuda12x"),
+}
 
 
 def start(snakemake):
-    """Send standard output and error of this job to its log, and write there what ran, where and with what."""
+    """Send standard output and error of this job to its log, and write there what ran, where and with what.
+
+    Raises
+    ------
+    SystemExit
+        A library came from outside the environment that the rule declares.
+    """
     target = os.open(str(snakemake.log[0]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -36,7 +44,9 @@ def start(snakemake):
     sys.stdout.reconfigure(line_buffering=True)
     say(f"rule {snakemake.rule} {dict(snakemake.wildcards)}")
     say(f"{platform.node()}, {platform.platform()}, Python {platform.python_version()} at {sys.prefix}")
-    say(", ".join(f"{name} {version}" for name, version in versions().items()))
+    enforce(snakemake.rule)
+    for folder, found in _places().items():
+        say(f"{', '.join(found)} in {folder}")
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
     say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}, CUDA_VISIBLE_DEVICES {gpus}")
     atexit.register(_end, time.monotonic())
@@ -72,11 +82,25 @@ def steps(every=10.0):
 
 
 def versions():
-    """Versions of the libraries that can change a result, as far as they are installed here."""
+    """Versions of the libraries that this job has loaded: the same whatever else is installed beside them."""
+    return {name: version for name, version in _installed() if name in sys.modules}
+
+
+def _installed():
+    """Import name and version of each library that is installed here."""
+    for name, packages in LIBRARIES.items():
+        for package in packages:
+            try:
+                yield name, metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+
+
+def _places():
+    """What is installed here by the folder that an import takes it from; nothing is imported."""
     found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    for name, version in _installed():
+        spec = util.find_spec(name)
+        folder = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else "no folder"
+        found.setdefault(folder, []).append(f"{name} {version}")
     return found
