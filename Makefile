@@ -11,7 +11,7 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --profile config/profiles/local --cores $(CORES) --resources gpu=$(GPUS)
 
-.PHONY: help setup demo test test-all bench lint format docs clean
+.PHONY: help setup demo test test-all bench lint format docs resources clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -56,6 +56,9 @@ format: setup ## rewrite rules and code in the house style
 docs: setup ## make config/README.md and envs/*.yaml anew from the schema and constraints.txt
 	$(BIN)/python envs/generate.py
 	$(BIN)/python config/generate.py
+
+resources: setup ## what the jobs of results/logs asked for, and what they used
+	@PYTHONPATH=workflow/src $(BIN)/python -m hedgerow.usage results/logs
 
 clean: ## delete all results (raw data outside results/ stay)
 	rm -rf results/* .snakemake

@@ -53,8 +53,8 @@ rule clean:
         IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * (1000 + 20 * STUDY.size_mb(w.dataset, rec=w.rec)),
-        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 5),
+        mem_mb=lambda w, attempt: attempt * (1000 + 40 * STUDY.size_mb(w.dataset, rec=w.rec)),
+        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 10),
     params:
         row=lambda w: STUDY.row(
             w.dataset,

@@ -52,7 +52,7 @@ rule moments:
         IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * (2000 + 4 * STUDY.size_mb(w.dataset, w.part)),
+        mem_mb=lambda w, attempt: attempt * (1000 + 4 * STUDY.size_mb(w.dataset, w.part)),
         runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, w.part) // 50),
     params:
         model=lambda w: config["models"][w.model],
@@ -86,7 +86,7 @@ rule grid:
         IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * 8000,
+        mem_mb=lambda w, attempt: attempt * (4000 + 4 * STUDY.size_mb()),
         runtime=lambda w, attempt: attempt * 120,
         gpu=1,
     params:

@@ -21,8 +21,8 @@ rule simulate:
         IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * 1000,
-        runtime=lambda w, attempt: attempt * 20,
+        mem_mb=lambda w, attempt: attempt * (1000 + STUDY.simulated_mb(w.dataset)),
+        runtime=lambda w, attempt: attempt * 60,
     params:
         dataset=lambda w: config["datasets"][w.dataset],
         code=digest("simulate"),
@@ -53,7 +53,7 @@ checkpoint index:
         IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * 1000,
+        mem_mb=lambda w, attempt: attempt * 2000,
         runtime=lambda w, attempt: attempt * 30,
     params:
         root=lambda w: STUDY.root(w.dataset),

@@ -34,7 +34,7 @@ rule recovery:
         IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * 2000,
+        mem_mb=lambda w, attempt: attempt * (2000 + 3 * STUDY.size_mb(w.dataset)),
         runtime=lambda w, attempt: attempt * 30,
     params:
         reference=config["recipes"][config["recipe"]]["reference"],

@@ -45,7 +45,7 @@ rule report:
         IMAGES["publish"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * 4000,
+        mem_mb=lambda w, attempt: attempt * 2000,
         runtime=lambda w, attempt: attempt * 30,
     params:
         config=config,

@@ -22,7 +22,7 @@ rule spectra:
         IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * (2000 + 4 * STUDY.size_mb(w.dataset, w.part)),
+        mem_mb=lambda w, attempt: attempt * (1000 + 4 * STUDY.size_mb(w.dataset, w.part)),
         runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, w.part) // 50),
         gpu=1,
     params:

@@ -55,8 +55,8 @@ rule windows:
         IMAGES["signal"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * (1000 + 20 * STUDY.size_mb(w.dataset, rec=w.rec)),
-        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 50),
+        mem_mb=lambda w, attempt: attempt * (1000 + 15 * STUDY.size_mb(w.dataset, rec=w.rec)),
+        runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 20),
     params:
         row=lambda w: STUDY.row(
             w.dataset,

@@ -49,14 +49,13 @@ def start(snakemake):
         say(f"{', '.join(found)} in {folder}")
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
     say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}, CUDA_VISIBLE_DEVICES {gpus}")
-    atexit.register(_end, time.monotonic())
+    atexit.register(_end, time.monotonic(), time.process_time())
 
 
-def _end(began):
+def _end(began, cpu):
     """Log what the job used: what its requests are held against (``make resources``)."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    peak, cpu = used.ru_maxrss / 1024, used.ru_utime + used.ru_stime
-    say(f"used {peak:.0f} MB at most, {cpu:.1f} CPU s in {time.monotonic() - began:.1f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    say(f"used {peak:.0f} MB at most, {time.process_time() - cpu:.1f} CPU s in {time.monotonic() - began:.1f} s")
 
 
 def say(text):

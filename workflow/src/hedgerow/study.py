@@ -158,7 +158,8 @@ class Study:
     def size_mb(self, dataset=None, part=None, rec=None):
         """Megabytes of raw signal that a job works on: of the study, a dataset, a part of it, or one recording.
 
-        What the rules ask memory and time by. Rounded up; 0 as long as a dataset has no index.
+        What the rules ask memory and time by; ``make resources`` holds it against what was used. Rounded up; 0 as
+        long as a dataset has no index.
         """
         total = 0
         for name in self.config["datasets"] if dataset is None else [dataset]:
@@ -171,6 +172,11 @@ class Study:
                 found = [row for row in found if part_of(row["subject"], self.config["parts"]) == part]
             total += sum(int(float(row["size"] or 0)) for row in found)
         return -(-total // 10**6)
+
+    def simulated_mb(self, dataset):
+        """Megabytes that the simulation of one recording of a dataset takes (measured: 70 bytes a sample)."""
+        block = self.config["datasets"][dataset]
+        return int(block["seconds"] * block["sfreq"] * block["channels"]) // 10**4
 
     def summary(self):
         """One line: how many recordings are ok and quarantined, and by which reasons."""
