@@ -1,31 +1,37 @@
 # Two commands for a newcomer: `make demo` and `make test`. Each sets up .venv first; nothing else needs to be done.
 
 PYTHON ?= python3
-# Which torch build: a version, and an index searched beside your usual ones. The CPU build serves a laptop; for CUDA say
-# e.g. TORCH_INDEX=https://download.pytorch.org/whl/cu130. An index that cannot be reached is passed over.
-TORCH ?= torch==2.13.0
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# The site's CUDA family for environments and images: 12, 13, or nothing for the CPU builds that serve a laptop. What was
+# said last to `make setup` is kept. The index of torch (envs/*.txt) is searched beside your usual ones; one that cannot
+# be reached is passed over.
+CUDA ?= $(shell cat .venv/cuda 2>/dev/null)
 CORES ?= 2
 GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c '^GPU')
 
 BIN := .venv/bin
+READY := .venv/ready$(CUDA)
+# environments and images for any CUDA family can be described from any .venv
+ANY := $(or $(wildcard .venv/ready*),$(READY))
+TORCH := envs/$(if $(CUDA),cuda$(CUDA),cpu).txt
 SNAKEMAKE := $(BIN)/snakemake --profile config/profiles/local --cores $(CORES) --resources gpu=$(GPUS)
 
-.PHONY: help setup demo test test-all bench lint format docs resources clean
+.PHONY: help setup demo test test-all bench lint format docs envs images resources clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: .venv/ready ## set up the virtual environment .venv
+setup: $(READY) ## set up the virtual environment .venv (CUDA=13: with torch and CuPy for CUDA 13)
 
-.venv/ready: constraints.txt pyproject.toml
+$(READY): constraints.txt pyproject.toml
+	@test -f $(TORCH) || { echo "CUDA=$(CUDA) is no CUDA family known here: say CUDA=12, CUDA=13, or CUDA= for the CPU"; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 to 3.13, or say make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is $$($(PYTHON) --version): Python 3.11 to 3.13 is needed, say make PYTHON=python3.13"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv: apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) '$(TORCH)'
+	$(PYTHON) -m venv $(if $(wildcard $@),,--clear) .venv
+	$(BIN)/python -m pip install --quiet $(if $(CUDA),,--no-deps) --retries 1 --constraint constraints.txt --requirement $(TORCH)
 	$(BIN)/python -m pip install --quiet --requirement constraints.txt
+	@echo $(CUDA) >.venv/cuda
 	@touch $@
 
 demo: setup ## run the demo study; its report is results/studies/demo/report.html
@@ -53,9 +59,14 @@ format: setup ## rewrite rules and code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup ## make config/README.md and envs/*.yaml anew from the schema and constraints.txt
-	$(BIN)/python envs/generate.py
+docs: envs ## make config/README.md and envs/*.yaml anew from the schema and constraints.txt
 	$(BIN)/python config/generate.py
+
+envs: $(ANY) ## make envs/*.yaml anew from constraints.txt (CUDA=13: for CUDA 13)
+	$(BIN)/python envs/generate.py $(CUDA)
+
+images: $(ANY) ## build the container images that `--sdm apptainer` runs in (FAMILY=signal: that one; CUDA=13; BASE=debootstrap)
+	$(BIN)/python containers/build $(if $(CUDA),--cuda $(CUDA)) $(if $(BASE),--base $(BASE)) $(FAMILY)
 
 resources: setup ## what the jobs of results/logs asked for, and what they used
 	@PYTHONPATH=workflow/src $(BIN)/python -m hedgerow.usage results/logs
