@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# fixtures of the cluster tests
+pytest_plugins = ["onenode"]
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -1,11 +1,12 @@
 """Runs of the workflow as a user would start them, and what the tests ask of their output."""
 
+import hashlib
 import re
 import subprocess
 import sys
+from pathlib import Path
 
-from conftest import ROOT
-
+ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "config/profiles/local"
 
 
@@ -29,3 +30,18 @@ def planned(text):
 def nothing_to_do(text):
     """Whether a dry run found everything up to date."""
     return "Nothing to be done" in text and not planned(text)
+
+
+def digests(folder):
+    """sha256 of every result below `folder`, by path: all but logs, benchmarks and the index's cache of time stamps."""
+    files = [path for path in Path(folder, "results").rglob("*") if path.is_file()]
+    found = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    passing = re.compile(r"results/(logs/|benchmarks/|index/[^/]+/sha256\.tsv)")
+    return {name: digest for name, digest in found.items() if not passing.match(name)}
+
+
+def differences(one, other):
+    """Results that two folders do not have in common, to the bit."""
+    a, b = digests(one), digests(other)
+    assert a and b
+    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))

@@ -1,0 +1,64 @@
+"""The smallest study through `snakemake --profile slurm`: what every rule declares reaches the scheduler."""
+
+from itertools import combinations
+
+import pytest
+
+from granted import accounting, granted, rules, table
+from workflow import differences, nothing_to_do
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+
+ON_GPU = {"spectra", "grid", "train", "evaluate"}
+
+
+def test_a_clone_with_three_edits_runs_the_study(done, undisturbed):
+    site, text = done
+    assert "recordings: 4 ok, 0 quarantined" in text
+    assert differences(site.folder, undisturbed) == []
+    assert nothing_to_do(site.run("--dry-run"))
+
+
+def test_slurm_grants_what_each_rule_declares(done, capsys):
+    site, _ = done
+    found = rules(site.folder)
+    with capsys.disabled():
+        print("\n" + table(site.folder))
+    assert {"simulate", "index", "recordings_clean_windows", "report"} | ON_GPU <= set(found)
+    for name, (asked, given) in found.items():
+        assert all(job["State"] == "COMPLETED" for job in given)
+        if name == "recordings_clean_windows":
+            continue
+        for unit in ("cpus", "mb", "minutes", "gpus"):
+            assert sorted(job[unit] for job in asked) == sorted(job[unit] for job in given), (name, unit)
+
+
+def test_a_group_of_recordings_asks_for_what_its_width_needs(done):
+    site, _ = done
+    asked, given = rules(site.folder)["recordings_clean_windows"]
+    assert len(given) == 1 and len(asked) == 8  # four people, cleaned and cut
+    clean = [job for job in asked if job["rule"] == "clean"]
+    # two at a time (--cores 2): their memory together, one pair after the other
+    assert (given[0]["cpus"], given[0]["gpus"]) == (2, 0)
+    assert given[0]["mb"] == 2 * clean[0]["mb"]
+    assert given[0]["minutes"] == 2 * (clean[0]["minutes"] + asked[-1]["minutes"])
+
+
+def test_gpu_rules_see_one_device_each_and_never_share_it(done):
+    site, _ = done
+    for name, (asked, _) in rules(site.folder).items():
+        for job in asked:
+            assert (job["devices"] in {"0", "1"}) == (name in ON_GPU), (name, job["devices"])
+            assert job["devices"] in {"0", "1", "none"}
+    # Slurm's own view: never more GPUs at a time than the node has, none for the other rules
+    on_gpu = [job for job in accounting(site.folder) if granted(job)["gpus"]]
+    assert {job["Comment"].split("_")[1] for job in on_gpu} == ON_GPU
+    assert all(granted(job)["gpus"] == 1 for job in on_gpu)
+    trainings = rules(site.folder)["train"]
+    at_once = [
+        (a["JobID"], b["JobID"])
+        for a, b in combinations(trainings[1], 2)
+        if a["Start"] < b["End"] and b["Start"] < a["End"]
+    ]
+    if at_once:
+        assert sorted(job["devices"] for job in trainings[0]) == ["0", "1"]
