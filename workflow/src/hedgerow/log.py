@@ -64,16 +64,24 @@ def say(text):
 
 
 def steps(every=10.0):
-    """A function ``progress(step, steps, row)`` that logs a line with the time left, at most every `every` s."""
-    began = last = time.monotonic()
+    """A function ``progress(step, steps, row)`` that logs a line with the time left, at most every `every` s.
+
+    The first line says at which step the work begins, or goes on.
+    """
+    began = last = first = None
 
     def progress(step, steps, row):
-        nonlocal last
+        nonlocal began, last, first
         now = time.monotonic()
+        if first is None:
+            began = last = now
+            first = step
+            say(f"begins at step {step} of {steps}" if step <= 1 else f"goes on at step {step} of {steps}")
+            return
         if now - last < every and step < steps:
             return
         last = now
-        left = (now - began) / max(step, 1) * (steps - step)
+        left = (now - began) / max(step - first, 1) * (steps - step)
         found = "".join(f", {key} {value:.4g}" for key, value in (row or {}).items() if key != "epoch")
         say(f"step {step} of {steps}, {left:.0f} s left{found}")
 
