@@ -13,7 +13,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 SCRIPTS = PACKAGE.parents[1] / "scripts"
-TEMPLATES = PACKAGE.parents[1] / "report"
+TEMPLATES = PACKAGE / "templates"
 
 #: Modules that change no number (`log` writes versions into accounts): an edit of them re-runs nothing.
 WITHOUT_EFFECT = {"log", "provenance"}
@@ -25,7 +25,7 @@ def digest(rule):
 
 
 def template(name):
-    """Digest of a template of ``workflow/report``: with it among its parameters, a rule follows edits of the text."""
+    """Digest of a file of ``templates``: with it among its parameters, a rule follows edits of the text."""
     return hashlib.sha256((TEMPLATES / name).read_bytes()).hexdigest()[:16]
 
 

@@ -20,7 +20,7 @@ from . import __version__, account, store, table
 #: What a derivative of Hedgerow holds and BIDS has no name for, as lines of ``.bidsignore``.
 IGNORED = ("*_account.json", "*_windows.zarr.zip", "features")
 
-README = Path(__file__).parents[2] / "report" / "derivative_README.md.j2"
+README = Path(__file__).parent / "templates" / "derivative_README.md.j2"
 CODE_URL = "https://github.com/hedgerow-eeg/hedgerow"
 
 

@@ -11,7 +11,7 @@ import jinja2
 from .. import __version__
 from . import grids, networks, outcome, recordings, signals
 
-TEMPLATE = Path(__file__).parents[3] / "report" / "report.html.j2"
+TEMPLATE = Path(__file__).parents[1] / "templates" / "report.html.j2"
 
 
 def page(files, *, config):
