@@ -30,7 +30,7 @@ def granted(job):
 
 
 def declared(folder):
-    """What every job of a run declared, by its log: list of dicts, with its ``rule`` and the ``devices`` that it saw."""
+    """What every job of a run declared, by its log: list of dicts, with ``rule`` and the ``devices`` that it saw."""
     found = []
     for path in sorted(Path(folder, "results/logs").rglob("*.log")):
         text = path.read_text(encoding="utf-8")

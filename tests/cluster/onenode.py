@@ -20,8 +20,8 @@ EDITS = {
     "# slurm_partition: gpu": "slurm_partition: gpu",
     "# gpu_model: a100": "gpu_model: h200",
 }
-#: A test asks for the state of its jobs sooner than a site should, and has two cores.
-HASTE = ["--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2", "--cores", "2"]
+#: A test asks for the state of its jobs when the shortest are done (7 s; the plugin waits 10 s more from look to look).
+HASTE = ["--slurm-init-seconds-before-status-checks", "7", "--seconds-between-status-checks", "7"]
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ REFUSALS = (
         "the GPU rules in {profile}, or set their `gpu` to 0",
     ),
     (
-        r"time limit",
+        r"time limit is invalid",
         "a job asks for {time} minutes, more than partition '{partition}' allows ({limits}): choose another "
         "slurm_partition, or cap `runtime` under `set-resources` in {profile}",
     ),
@@ -121,7 +121,8 @@ def advice(text):
         blocks = [("sbatch: not found", "")]
     for message, call in blocks:
         asked, cluster = _asked(call), _cluster()
-        if "configuration is not available" in message and _strange(asked["model"], cluster["models"]):
+        unsaid = "configuration is not available" in message and not re.search("Memory|CPU count", message)
+        if unsaid and _strange(asked["model"], cluster["models"]):
             message = "gres"
         for pattern, sentence in REFUSALS:
             match = re.search(pattern, message)
