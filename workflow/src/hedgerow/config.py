@@ -168,9 +168,45 @@ def images(named, built, needed):
                 f"config: images.{family} is not set, but jobs are to run in containers (--sdm apptainer): run "
                 "`make images` once, or name an image by its digest"
             )
-        if image.endswith(".sif") and not Path(image).expanduser().is_file():
-            raise ConfigError(f"config: images.{family}: there is no file {image!r}; run `make images`, or mend it")
+        if image.endswith(".sif"):
+            found[family] = str(Path(image).expanduser().absolute())
+            if not Path(found[family]).is_file():
+                raise ConfigError(f"config: images.{family}: there is no file {image!r}; run `make images`, or mend it")
     return found
+
+
+def binds(datasets, given=""):
+    """What a container must be shown beside the working directory: the folders of `datasets`, to read only.
+
+    Parameters
+    ----------
+    datasets : dict of str to dict
+        The section of the config.
+    given : str
+        ``APPTAINER_BIND`` as it is.
+
+    Returns
+    -------
+    str
+        ``APPTAINER_BIND`` as it should be.
+    """
+    found = given.split(",") if given else []
+    for block in datasets.values():
+        if block["source"] == "path":
+            folder = Path(block["path"]).expanduser().absolute()
+            # the workflow names the place as it is given, links inside a dataset may name it as it is
+            found += [_bind(place) for place in (folder, folder.resolve()) if not _shown(place)]
+    return ",".join(dict.fromkeys(found))
+
+
+def _shown(place):
+    """Whether a container sees this folder anyway, since it stands in the working directory."""
+    return place.is_relative_to(Path.cwd()) or place.is_relative_to(Path.cwd().resolve())
+
+
+def _bind(place):
+    """Bind of one folder; not for reading only where results are written within."""
+    return f"{place}:{place}" if Path.cwd().is_relative_to(place) else f"{place}:{place}:ro"
 
 
 def frozen(path, block, name, defaults):
