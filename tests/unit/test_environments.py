@@ -112,7 +112,7 @@ def test_containers_are_shown_the_datasets_outside_the_working_directory(tmp_pat
         return config.binds({path: {"source": "path", "path": path} for path in paths}, given)
 
     assert config.binds({"made": {"source": "simulate", "path": None}}) == ""
-    assert binds(str(work / "raw"), "raw") == ""
+    assert binds(str(work / "raw"), "raw", str(tmp_path / "gone")) == ""
     assert binds("linked") == binds("../../../store") == f"{store}:{store}:ro"
     # results that stand inside the dataset can still be written
     assert binds("../..") == f"{data}:{data}"

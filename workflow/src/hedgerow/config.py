@@ -176,7 +176,7 @@ def images(named, built, needed):
 
 
 def binds(datasets, given=""):
-    """What a container must be shown beside the working directory: the folders of `datasets`, to read only.
+    """What a container must be shown beside the working directory: the folders of `datasets` that are here, read-only.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def binds(datasets, given=""):
         if block["source"] == "path":
             folder = Path(block["path"]).expanduser().absolute()
             # the workflow names the place as it is given, links inside a dataset may name it as it is
-            found += [_bind(place) for place in (folder, folder.resolve()) if not _shown(place)]
+            found += [_bind(place) for place in (folder, folder.resolve()) if place.is_dir() and not _shown(place)]
     return ",".join(dict.fromkeys(found))
 
 
