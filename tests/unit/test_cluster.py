@@ -138,6 +138,21 @@ def test_the_watch_tells_in_the_background(commands, tmp_path):
     assert len(told) == 1 and "slurm-qos" in told[0]
 
 
+def test_a_cancelled_job_is_noticed():
+    import asyncio
+    import types
+
+    async def query(command, logger):
+        return ({"7": "CANCELLED by 1000", "8": "RUNNING", "9": ""}, 0.1) if command else (None, None)
+
+    executor = types.SimpleNamespace(query_job_status=query)
+    cluster.mend(executor)
+    cluster.mend(executor)  # once is enough
+    cluster.mend(None)
+    assert asyncio.run(executor.query_job_status("x", None)) == ({"7": "CANCELLED", "8": "RUNNING", "9": ""}, 0.1)
+    assert asyncio.run(executor.query_job_status("", None)) == (None, None)
+
+
 LOG = """11:26:53 rule clean {{'rec': 'x'}}
 11:26:53 threads 2, resources {{'tmpdir': '/tmp', 'mem_mb': {mb}, 'runtime': 20, 'gpu': 1}}, CUDA_VISIBLE_DEVICES 0
 12:00:00 used {used} MB at most, 30.0 CPU s in 60.0 s

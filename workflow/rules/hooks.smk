@@ -7,6 +7,7 @@ onstart:
     leftovers = cluster.leftovers(os.getcwd())
     if leftovers:
         raise WorkflowError(leftovers)
+    cluster.mend(sys.modules.get("snakemake_executor_plugin_slurm"))
     cluster.watch(os.getcwd(), logger.warning)
 
 

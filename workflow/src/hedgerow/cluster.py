@@ -244,6 +244,29 @@ def watch(folder, say, every=60.0):
     return stop
 
 
+def mend(executor):
+    """Make the Slurm executor notice jobs that somebody cancelled.
+
+    Version 2.8.0 of the plugin compares the state that sacct gives with ``CANCELLED``; sacct says ``CANCELLED by
+    1000``, and Snakemake waits for such a job for ever. The first word is the state.
+
+    Parameters
+    ----------
+    executor : module or None
+        ``snakemake_executor_plugin_slurm`` where it is in use.
+    """
+    query = getattr(executor, "query_job_status", None)
+    if query is None or getattr(query, "mended", False):
+        return
+
+    async def mended(*arguments):
+        states, seconds = await query(*arguments)
+        return states and {job: state.split(" ")[0] for job, state in states.items()}, seconds
+
+    mended.mended = True
+    executor.query_job_status = mended
+
+
 def _ask(*command):
     """Lines that a command prints; none if it is missing, fails or takes too long."""
     try:

@@ -1,0 +1,74 @@
+"""Requests that Slurm refuses or can never meet end in a sentence; ten GPU jobs in a group ask for one GPU."""
+
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from granted import accounting, declared, granted
+from hedgerow import cluster
+from onenode import STUDY
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
+
+CONFIG = "results/studies/small/config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"- slurm_partition=cpu": "- slurm_partition=big"}, ["no partition 'big'", "cpu, gpu, short"]),
+        ({"- slurm_account=hedge": "- slurm_account=nobody"}, ["no account 'nobody'", "hedge", "slurm_account"]),
+        ({"# clean: {mem_mb: 32000, runtime: 120}": "config: {mem_mb: 900000}"}, ["900000 MB", "the largest node"]),
+        (
+            {"# clean: {mem_mb: 32000, runtime: 120}": "config: {gpu: 1, gpu_model: a100}"},
+            ["GPUs 'a100:1'", "gpu:h200:2", "gpu_model"],
+        ),
+    ],
+    ids=["partition", "account", "memory", "gpu model"],
+)
+def test_a_refusal_ends_in_a_sentence(site, edit, words):
+    site.edit(edit)
+    text = site.run(CONFIG, "--retries", "0", fails=True)
+    sentences = [line for line in text.splitlines() if line.startswith("Slurm refused: ")]
+    assert len(sentences) == 1, text[-3000:]
+    for word in words:
+        assert word in sentences[0]
+
+
+def test_a_request_that_can_never_be_met_is_told_while_snakemake_waits(site):
+    site.edit({"# clean: {mem_mb: 32000, runtime: 120}": "config: {slurm_partition: short}"})
+    process = site.start(CONFIG)
+    try:
+        end = time.monotonic() + 30
+        told = []
+        while not told and time.monotonic() < end:
+            time.sleep(0.5)
+            told = cluster.hopeless(cluster.queued(site.folder))
+        (sentence,) = told
+        assert "PartitionTimeLimit" in sentence and "short: 2:00" in sentence and "scancel" in sentence
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+    assert cluster.queued(site.folder) == []
+
+
+def test_ten_grouped_gpu_jobs_ask_for_one_gpu(site, undisturbed):
+    """Ten trainings in one job: one GPU, one at a time, on the same device."""
+    study = yaml.safe_load(STUDY.read_text(encoding="utf-8"))
+    study["networks"]["eyes"] |= {"further_seeds": 4, "epochs": 1}
+    path = site.folder / "ten.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False))
+    subprocess.run(["cp", "-a", undisturbed / "results", undisturbed / ".snakemake", site.folder], check=True)
+    for name in ("train", "evaluate"):
+        subprocess.run(["rm", "-rf", site.folder / "results/logs" / name], check=True)
+    site.edit({"# - train=trainings": "- train=trainings", "# - trainings=10": "- trainings=10"})
+    site.run("results/studies/small/networks/eyes/metrics.json", config=path)
+    jobs = {job["Comment"].split("_")[1]: granted(job) for job in accounting(site.folder)}
+    trainings = [job for job in declared(site.folder) if job["rule"] == "train"]
+    assert len(trainings) == 10
+    assert jobs["trainings"]["gpus"] == 1
+    assert jobs["trainings"]["mb"] == trainings[0]["mb"]
+    assert jobs["trainings"]["minutes"] == 10 * trainings[0]["minutes"]
+    assert len({job["devices"] for job in trainings}) == 1 and trainings[0]["devices"] in "01"
