@@ -15,7 +15,7 @@ ANY := $(or $(wildcard .venv/ready*),$(READY))
 TORCH := envs/$(if $(CUDA),cuda$(CUDA),cpu).txt
 SNAKEMAKE := $(BIN)/snakemake --profile config/profiles/local --cores $(CORES) --resources gpu=$(GPUS)
 
-.PHONY: help setup demo test test-all bench lint format docs envs images resources clean
+.PHONY: help setup demo test test-all cluster-test cluster-smoke bench lint format docs envs images resources clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -39,10 +39,18 @@ demo: setup ## run the demo study; its report is results/studies/demo/report.htm
 	@echo "Open results/studies/demo/report.html"
 
 test: setup ## all tests but the slow ones
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not slow and not gpu and not cluster"
 
 test-all: setup ## all tests
-	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not cluster"
+
+cluster-test: setup ## tests on a Slurm of one node, brought up for them (Debian or Ubuntu, root)
+	tests/cluster/slurm install
+	$(BIN)/python -m pytest tests/cluster
+
+cluster-smoke: setup ## the shortest of them: the smallest study through `snakemake --profile slurm`
+	tests/cluster/slurm install
+	$(BIN)/python -m pytest tests/cluster/test_smoke.py
 
 bench: setup ## benchmarks; prints the tables of tests/benchmarks/RESULTS.md
 	@for file in tests/benchmarks/bench_*.py; do PYTHONPATH=workflow/src $(BIN)/python $$file || exit 1; done
