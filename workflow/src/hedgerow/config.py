@@ -6,6 +6,7 @@ Snakefile is parsed.
 
 import difflib
 import json
+import os
 from pathlib import Path
 
 
@@ -193,7 +194,7 @@ def binds(datasets, given=""):
     found = given.split(",") if given else []
     for block in datasets.values():
         if block["source"] == "path":
-            folder = Path(block["path"]).expanduser().absolute()
+            folder = Path(os.path.abspath(Path(block["path"]).expanduser()))
             # the workflow names the place as it is given, links inside a dataset may name it as it is
             found += [_bind(place) for place in (folder, folder.resolve()) if place.is_dir() and not _shown(place)]
     return ",".join(dict.fromkeys(found))
