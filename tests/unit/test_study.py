@@ -6,7 +6,7 @@ import pytest
 
 from hedgerow import study
 
-HEADER = "rec\tstatus\treason\tsubject\n"
+HEADER = "rec\tstatus\treason\tsubject\tsize\n"
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def demo(tmp_path, monkeypatch):
     for dataset, subjects in (("a", ["01", "02", "03"]), ("b", ["01"])):
         folder = tmp_path / f"results/index/{dataset}"
         folder.mkdir(parents=True)
-        lines = [f"sub-{s}/eeg/sub-{s}_task-x\tok\tn/a\t{s}\n" for s in subjects]
-        lines.append("sub-99/eeg/sub-99_task-x\tquarantined\tno-events\t99\n")
+        lines = [f"sub-{s}/eeg/sub-{s}_task-x\tok\tn/a\t{s}\t1500000\n" for s in subjects]
+        lines.append("sub-99/eeg/sub-99_task-x\tquarantined\tno-events\t99\tn/a\n")
         (folder / "recordings.tsv").write_text(HEADER + "".join(lines))
     config = {
         "study": "s",
@@ -87,3 +87,20 @@ def test_the_fingerprint_follows_names_and_sidecars_not_time_stamps(tmp_path):
     assert study.tree(root) == first
     (root / "sub-01/eeg/sub-01_eeg.json").write_text("[]")
     assert study.tree(root) != first
+
+
+def test_jobs_ask_by_the_size_of_what_they_read(demo):
+    rec = "sub-01/eeg/sub-01_task-x"
+    assert demo.size_mb("a", rec=rec) == 2  # 1.5 MB, rounded up
+    assert demo.size_mb("a") == 5 and demo.size_mb() == 6
+    assert sum(demo.size_mb("a", part) for part in ("0of2", "1of2")) in (5, 6)
+    assert demo.size_mb("a", rec="sub-99/eeg/sub-99_task-x") == 0
+    assert study.Study({**demo.config, "datasets": {"new": {}}}, None).size_mb() == 0
+    demo.config["datasets"]["b"] |= {"seconds": 100.0, "sfreq": 250.0, "channels": 24}
+    assert demo.simulated_mb("b") == 60
+
+
+def test_a_job_of_a_cluster_does_not_walk_through_the_dataset(demo, monkeypatch):
+    monkeypatch.setattr(study, "tree", lambda root: pytest.fail("the dataset was walked through"))
+    inside = study.Study(demo.config, demo.index, in_job=True)
+    assert inside.tree("a") and inside.tree("b") is None

@@ -36,7 +36,9 @@ except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-STUDY = Study(config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings)
+STUDY = Study(
+    config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings, in_job=workflow.remote_exec
+)
 
 
 pathvars:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hedgerow import account, bids, log, table
+from hedgerow import account, bids, log, study, table
 
 log.start(snakemake)
 digests = Path(snakemake.output.digests)
@@ -13,4 +13,5 @@ for row in recordings[recordings["status"] != "ok"].to_dict("records"):
 table.write(snakemake.output.recordings, recordings)
 table.write(snakemake.output.participants, participants)
 table.write(digests, cache)
-account.write(snakemake.output.source, {"root": snakemake.params.root, "tree": snakemake.params.tree})
+tree = study.tree(snakemake.params.root) if snakemake.params.tree else None
+account.write(snakemake.output.source, {"root": snakemake.params.root, "tree": tree})
