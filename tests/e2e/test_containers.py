@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -47,6 +49,20 @@ def test_an_image_holds_what_its_family_needs_and_no_more(family):
         assert hashlib.file_digest(file, "sha256").hexdigest() in image
     python = ["apptainer", "exec", "--bind", f"{ROOT}/workflow/src:/mnt", image, "python"]
     can_import(python, uses(family), FOREIGN[family], ["/mnt"])
+
+
+def test_an_image_takes_no_packages_from_the_environment_of_its_user():
+    command = [
+        "apptainer",
+        "exec",
+        json.loads(TABLE.read_text())["stats"],
+        "python",
+        "-c",
+        "import sys; print(sys.path)",
+    ]
+    environment = {**os.environ, "PYTHONPATH": "/elsewhere", "PYTHONUSERBASE": "/elsewhere"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "/opt/env/lib/python3.11/site-packages" in done.stdout and "elsewhere" not in done.stdout
 
 
 @pytest.mark.xdist_group("containers")

@@ -81,6 +81,19 @@ def test_every_family_has_an_image_that_is_built_on_the_same_base():
         assert "hedgerow" not in re.sub(r"^\s*(#.*|hedgerow\.recipe.*)$", "", text, flags=re.M)
 
 
+def test_what_images_cannot_be_built_without_is_named(tmp_path):
+    def build(*arguments):
+        command = [sys.executable, ROOT / "containers/build", *arguments]
+        done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+        assert done.returncode
+        return done.stderr
+
+    assert build("signal").startswith("apptainer is missing: ")
+    (tmp_path / "apptainer").touch(mode=0o755)
+    assert build("signal", "--base", "debootstrap").startswith("debootstrap is missing: ")
+    assert "signals is no family: signal, stats" in build("signals")
+
+
 def test_images_are_those_that_were_built_unless_others_are_named(tmp_path):
     (tmp_path / "built.sif").touch()
     table = tmp_path / "images.json"
