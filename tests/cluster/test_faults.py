@@ -1,6 +1,7 @@
 """Faults of the first kind: what is done to a run, what survives, what runs again, and that the end is the same."""
 
 import shutil
+import signal
 import subprocess
 import time
 
@@ -99,7 +100,7 @@ def test_a_run_that_is_interrupted_takes_its_jobs_along(site, undisturbed):
     _without_network(site, undisturbed)
     process = site.start(METRICS)
     _wait(lambda: _jobs("train"))
-    process.terminate()
+    process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
     _wait(lambda: not _jobs("train"), 20)
 

@@ -17,4 +17,6 @@ onsuccess:
 
 onerror:
     print(STUDY.summary() + "; a job failed: its log is named above")
-    print(*cluster.advice(Path(log).read_text(encoding="utf-8")), sep="\n")
+    for file in log:
+        for sentence in cluster.advice(Path(file).read_text(encoding="utf-8")):
+            print(sentence)

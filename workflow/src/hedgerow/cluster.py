@@ -35,8 +35,8 @@ REFUSALS = (
     ),
     (
         r"CPU count|more processors requested",
-        "a job asks for {cpus} CPUs, the largest node has {most_cpus}: lower `cores` in {profile}, or `threads` in the "
-        "study's config",
+        "a job asks for {cpus} CPUs, the largest node has {most_cpus}: lower `threads` in the study's "
+        "config, or choose another slurm_partition in {profile}",
     ),
     (
         r"generic resource|gres",
@@ -72,8 +72,8 @@ REFUSALS = (
 HOPELESS = {
     "PartitionTimeLimit": "they ask for {time}, more than partition '{partition}' allows ({limits}): choose another "
     "slurm_partition or a shorter `runtime` under `set-resources` in {profile}",
-    "PartitionConfig": "they ask for more CPUs, memory or nodes than partition '{partition}' gives: choose another "
-    "slurm_partition, or lower `cores` or the resources under `set-resources` in {profile}",
+    "PartitionConfig": "they ask for more time, CPUs, memory or nodes than partition '{partition}' gives ({limits}): "
+    "choose another slurm_partition, or lower the resources under `set-resources` in {profile}",
     "PartitionNodeLimit": "they ask for more nodes than partition '{partition}' gives: choose another slurm_partition "
     "in {profile}",
     "PartitionDown": "partition '{partition}' is down: wait, or choose another slurm_partition in {profile}",
