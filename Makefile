@@ -50,7 +50,7 @@ cluster-test: setup ## tests on a Slurm of one node, brought up for them (Debian
 
 cluster-smoke: setup ## the shortest of them: the smallest study through `snakemake --profile slurm`
 	tests/cluster/slurm install
-	$(BIN)/python -m pytest tests/cluster/test_smoke.py
+	$(BIN)/python -m pytest tests/cluster/test_slurm.py
 
 bench: setup ## benchmarks; prints the tables of tests/benchmarks/RESULTS.md
 	@for file in tests/benchmarks/bench_*.py; do PYTHONPATH=workflow/src $(BIN)/python $$file || exit 1; done
