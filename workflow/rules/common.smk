@@ -13,9 +13,8 @@ from snakemake.exceptions import WorkflowError
 # The bits of a result depend on how many threads its sums are split among: one, unless a rule says otherwise itself.
 # CUDA sums in a fixed order only if it is told so before it starts.
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-os.environ.update(THREADS, CUBLAS_WORKSPACE_CONFIG=":4096:8")
 # Packages of ~/.local would come before those of a conda environment.
-os.environ["PYTHONNOUSERSITE"] = "1"
+os.environ.update(THREADS, CUBLAS_WORKSPACE_CONFIG=":4096:8", PYTHONNOUSERSITE="1")
 
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
@@ -32,6 +31,8 @@ try:
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
     # Images say where a study is computed: they stay out of the config that is kept with the results.
     IMAGES = settings.images(config.pop("images"), ROOT / "containers/images.json", "apptainer" in DEPLOYMENT)
+    if "apptainer" in DEPLOYMENT:
+        os.environ.update(APPTAINER_BIND=settings.binds(config["datasets"], os.environ.get("APPTAINER_BIND", "")))
 except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
