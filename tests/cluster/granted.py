@@ -5,6 +5,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from hedgerow import usage
+
 FIELDS = "JobID,State,AllocTRES,TimelimitRaw,Start,End,Comment"
 COLUMNS = ("rule", "jobs", "CPUs", "granted", "MB", "granted", "min", "granted", "GPUs", "granted", "devices seen")
 
@@ -34,9 +36,7 @@ def declared(folder):
     found = []
     for path in sorted(Path(folder, "results/logs").rglob("*.log")):
         text = path.read_text(encoding="utf-8")
-        threads, resources, devices = re.search(
-            r"threads (\d+), resources (\{.*\}), CUDA_VISIBLE_DEVICES (\S+)", text
-        ).groups()
+        threads, resources, devices = usage.ASKED.search(text).groups()
         resources = ast.literal_eval(resources)
         found.append(
             {
@@ -46,6 +46,7 @@ def declared(folder):
                 "minutes": resources["runtime"],
                 "gpus": resources.get("gpu", 0),
                 "devices": devices,
+                "job": re.search(r"^\S+ Slurm job (\d+)$", text, re.M).group(1),
             }
         )
     return found
@@ -71,5 +72,4 @@ def table(folder):
         for unit in ("cpus", "mb", "minutes", "gpus"):
             row += [str(max(job[unit] for job in asked)), str(max(job[unit] for job in given))]
         rows.append((*row, " ".join(sorted({job["devices"] for job in asked}))))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(COLUMNS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return usage.text(rows)

@@ -31,8 +31,11 @@ def slurm(tmp_path_factory):
         pytest.skip("no Slurm here: `tests/cluster/slurm install` as root on Debian or Ubuntu")
     if os.geteuid() != 0:
         pytest.skip("a cluster of one node needs root")
-    if Path("/etc/slurm/slurm.conf").exists():
-        pytest.skip("this machine has a Slurm configuration already (/etc/slurm/slurm.conf)")
+    configuration = Path("/etc/slurm/slurm.conf")
+    if configuration.exists() and not configuration.is_symlink():
+        pytest.skip(f"this machine has a Slurm of its own ({configuration})")
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        del os.environ[name]  # of another cluster
     folder = tmp_path_factory.mktemp("slurm")
     try:
         subprocess.run([SLURM, "start", folder], check=True)

@@ -33,10 +33,16 @@ def _wait(condition, seconds=120):
 
 
 def _jobs(rule):
-    """Ids of the jobs of a rule that the scheduler still has."""
+    """Ids of the jobs of a rule (with its wildcards, if need be) that the scheduler still has."""
     command = ["squeue", "--me", "--noheader", "--format=%i %k"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     return [line.split()[0] for line in lines if f"rule_{rule}" in line]
+
+
+def _checkpoint(site):
+    """The first checkpoint that a training leaves: the fold that it leaves out."""
+    found = _wait(lambda: list(site.folder.glob(f"{NETWORK}/checkpoints/*.pt")))
+    return found[0].stem.removeprefix("seed-1_fold-")
 
 
 def _without_network(site, folder):
@@ -52,23 +58,22 @@ def test_a_job_killed_for_want_of_memory_gets_more(site, undisturbed):
     target = REC.format("02", "eyes_windows.zarr.zip")
     (site.folder / REC.format("02", "clean_eeg.vhdr")).unlink()
     (site.folder / target).unlink()
-    # Snakemake alone takes more than 90 MB: the first attempt dies in the midst of it
-    little = [f"{rule}:mem_mb=90 if attempt == 1 else 1500" for rule in ("clean", "windows")]
+    # Snakemake takes 150 MB and the script that it starts as much again: the first attempt dies in the midst of it
+    little = [f"{rule}:mem_mb=attempt * 220" for rule in ("clean", "windows")]
     text = site.run(target, "--set-resources", *little)
     assert "Trying to restart" in text
     assert text.count("has been submitted") == 2  # sub-02 alone, twice
     first, second = accounting(site.folder)
-    assert (first["State"], granted(first)["mb"]) == ("FAILED", 90)
-    assert (second["State"], granted(second)["mb"]) == ("COMPLETED", 1500)
+    assert (first["State"], granted(first)["mb"]) == ("FAILED", 220)
+    assert (second["State"], granted(second)["mb"]) == ("COMPLETED", 440)
     assert differences(site.folder, undisturbed) == []
 
 
 def test_a_training_that_is_cancelled_goes_on_where_it_was(site, undisturbed):
     _without_network(site, undisturbed)
     process = site.start(METRICS)
-    _wait(lambda: list(site.folder.glob(f"{NETWORK}/checkpoints/*.pt")))
-    cancelled = _jobs("train")
-    subprocess.run(["scancel", cancelled[0]], check=True)
+    (cancelled,) = _jobs(f"train_wildcards_eyes_1_{_checkpoint(site)}")
+    subprocess.run(["scancel", cancelled], check=True)
     assert process.wait(timeout=300) == 0, (site.folder / "out").read_text()[-4000:]
     text = (site.folder / "out").read_text()
     assert "CANCELLED" in text and text.count("Trying to restart") == 1
@@ -80,14 +85,14 @@ def test_a_training_that_is_cancelled_goes_on_where_it_was(site, undisturbed):
 def test_a_run_that_was_killed_is_refused_while_its_jobs_run_and_then_goes_on(site, undisturbed):
     _without_network(site, undisturbed)
     process = site.start(METRICS)
-    _wait(lambda: list(site.folder.glob(f"{NETWORK}/checkpoints/*.pt")))
+    _checkpoint(site)
     kill(process)
     running = _jobs("train")
     assert running
     assert "lock" in site.run(METRICS, fails=True).lower()
     site.run("--unlock")
     text = site.run(METRICS, fails=True)
-    assert "jobs of an earlier run in this folder" in text and f"scancel {' '.join(running)}" in text
+    assert "jobs of another run in this folder" in text and f"scancel {' '.join(running)}" in text
     assert "Traceback" not in text
     subprocess.run(["scancel", *running], check=True)
     _wait(lambda: not _jobs("train"))

@@ -1,9 +1,12 @@
 """What the scheduler says, told in sentences; what jobs asked and used."""
 
+import asyncio
 import os
 import stat
 import subprocess
 import sys
+import threading
+import types
 
 import pytest
 
@@ -63,7 +66,7 @@ def commands(tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_a_refusal_ends_in_a_sentence_that_says_what_to_change(commands, message, words):
-    (sentence,) = cluster.advice(_log(message))
+    (sentence,) = cluster.advice(_log(message), "slurm/config.yaml")
     assert (sentence.startswith("Slurm refused: ") and "slurm/config.yaml" in sentence) or "again later" in sentence
     for word in words:
         assert word in sentence
@@ -72,28 +75,32 @@ def test_a_refusal_ends_in_a_sentence_that_says_what_to_change(commands, message
 def test_a_node_configuration_that_fits_nowhere_lists_what_was_asked_and_what_there_is(commands):
     call = CALL.replace("--gpus=a100:1", "--gpus=h200:9")
     (sentence,) = cluster.advice(
-        _log("Batch job submission failed: Requested node configuration is not available", call)
+        _log("Batch job submission failed: Requested node configuration is not available", call), "slurm/config.yaml"
     )
     assert "300 CPUs, 999999 MB and GPUs 'h200:9'" in sentence and "128 CPUs and 900000 MB" in sentence
 
 
 def test_the_same_refusal_is_told_once_and_another_in_its_own_words(commands):
     text = _log("Invalid qos specification") * 30 + _log("sbatch: error: the moon is full")
-    assert cluster.advice(text)[1:] == ["Slurm refused: sbatch: error: the moon is full"]
-    assert cluster.advice("all is well") == []
+    assert cluster.advice(text, "slurm/config.yaml")[1:] == ["Slurm refused: sbatch: error: the moon is full"]
+    assert cluster.advice("all is well", "slurm/config.yaml") == []
 
 
 def test_an_account_that_the_plugin_refuses(commands):
     text = "WorkflowError:\nThe given account zoo appears to be invalid. Available accounts:\nhedge, other\n"
-    (sentence,) = cluster.advice(text)
+    (sentence,) = cluster.advice(text, "slurm/config.yaml")
     assert "no account 'zoo'" in sentence and "hedge, other" in sentence
 
 
 def test_without_sinfo_a_refusal_is_still_told(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    (sentence,) = cluster.advice(_log("invalid partition specified: cpux"))
+    (sentence,) = cluster.advice(_log("invalid partition specified: cpux"), "slurm/config.yaml")
     assert "no partition 'cpux'" in sentence
-    assert cluster.queued(".") == [] and cluster.leftovers(".") is None and cluster.watch(".", print) is None
+    assert (
+        cluster.queued(".") == []
+        and cluster.leftovers(".") is None
+        and cluster.watch(".", "slurm/config.yaml", print) is None
+    )
 
 
 NAME = "1f7a1f4e-0000-4000-8000-00000000abcd"
@@ -101,10 +108,10 @@ NAME = "1f7a1f4e-0000-4000-8000-00000000abcd"
 
 def test_jobs_of_this_folder_alone_are_leftovers(commands, tmp_path):
     rows = [
-        f"7|RUNNING|None|gpu|4:00:00|{NAME}|{tmp_path}|rule_train_wildcards_eyes",
-        f"8|PENDING|Priority|gpu|4:00:00|lab_{NAME}|{tmp_path}|rule_train_wildcards_eyes",
-        f"9|RUNNING|None|gpu|4:00:00|{NAME}|/elsewhere|rule_train_wildcards_eyes",
-        f"10|RUNNING|None|gpu|4:00:00|snakemake-by-hand|{tmp_path}|(null)",
+        f"7|RUNNING|None|gpu|4:00:00|{NAME}|{tmp_path}",
+        f"8|PENDING|Priority|gpu|4:00:00|lab_{NAME}|{tmp_path}",
+        f"9|RUNNING|None|gpu|4:00:00|{NAME}|/elsewhere",
+        f"10|RUNNING|None|gpu|4:00:00|snakemake-by-hand|{tmp_path}",
     ]
     commands(squeue="\n".join(rows) + "\n")
     assert [job["id"] for job in cluster.queued(tmp_path)] == ["7", "8"]
@@ -112,45 +119,98 @@ def test_jobs_of_this_folder_alone_are_leftovers(commands, tmp_path):
     assert cluster.leftovers(tmp_path / "other") is None
 
 
-def test_jobs_that_wait_for_ever_are_told_once_by_reason(commands, tmp_path):
-    def row(number, reason):
-        return f"{number}|PENDING|{reason}|gpu|9:00:00|{NAME}|{tmp_path}|rule_train"
+def _pending(number, reason, folder, state="PENDING"):
+    return f"{number}|{state}|{reason}|gpu|9:00:00|{NAME}|{folder}"
 
+
+def test_jobs_that_wait_for_ever_are_told_once_by_reason(commands, tmp_path):
     reasons = ["PartitionTimeLimit", "PartitionTimeLimit", "Priority", "QOSMaxWallDurationPerJobLimit", "Resources"]
-    commands(squeue="\n".join(row(k, reason) for k, reason in enumerate([*reasons, "AssocGrpCPUMinutesLimit"])) + "\n")
-    told = cluster.hopeless(cluster.queued(tmp_path))
-    assert len(told) == 3
-    assert "jobs 0 1 (PartitionTimeLimit)" in told[0] and "9:00:00" in told[0] and "scancel 0 1" in told[0]
-    assert "gpu: 8:00:00" in told[0]
-    assert "3" in told[1] and "set-resources" in told[1]
-    assert "computing time of your account is spent" in told[2]
+    reasons += ["AssocGrpCPUMinutesLimit", "JobHeldUser"]
+    commands(squeue="\n".join(_pending(k, reason, tmp_path) for k, reason in enumerate(reasons)) + "\n")
+    told = cluster.hopeless(cluster.queued(tmp_path), "my/config.yaml")
+    assert len(told) == 4
+    assert "never start jobs 0 1 (PartitionTimeLimit)" in told[0] and "9:00:00" in told[0]
+    assert "gpu: 8:00:00" in told[0] and "mend my/config.yaml" in told[0]
+    assert "jobs 3 (" in told[1] and "set-resources" in told[1]
+    assert "does not start jobs 5 (" in told[2] and "computing time of your account is spent" in told[2]
+    assert "`scontrol release 6`" in told[3] and "Ctrl-C" not in told[3]
+
+
+def test_jobs_that_are_just_ending_are_waited_for(commands, tmp_path):
+    commands(squeue=_pending(5, "None", tmp_path, "COMPLETING") + "\n")
+    assert "scancel 5" in cluster.leftovers(tmp_path, patience=0.1)
+    threading.Timer(0.5, lambda: commands(squeue="")).start()
+    assert cluster.leftovers(tmp_path) is None
 
 
 def test_the_watch_tells_in_the_background(commands, tmp_path):
-    import threading
-
-    commands(squeue=f"5|PENDING|InvalidQOS|gpu|9:00:00|{NAME}|{tmp_path}|rule_train\n")
+    commands(squeue=_pending(5, "InvalidQOS", tmp_path) + "\n")
     told, heard = [], threading.Event()
-    stop = cluster.watch(tmp_path, lambda text: (told.append(text), heard.set()), every=0.05)
+    stop = cluster.watch(
+        tmp_path, "slurm/config.yaml", lambda text: (told.append(text), heard.set()), first=0.05, every=0.05
+    )
     assert heard.wait(10)
     stop.wait(0.3)
     stop.set()
     assert len(told) == 1 and "slurm-qos" in told[0]
 
 
-def test_a_cancelled_job_is_noticed():
-    import asyncio
-    import types
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["snakemake", "--profile", "slurm"], "slurm/config.yaml"),
+        (["snakemake", "--profile=berzelius/"], "berzelius/config.yaml"),
+        (["snakemake", "-n"], "your profile"),
+    ],
+)
+def test_the_profile_in_use_is_the_one_that_is_named(arguments, file):
+    assert cluster.profile(arguments) == file
 
+
+def _executor(states):
     async def query(command, logger):
-        return ({"7": "CANCELLED by 1000", "8": "RUNNING", "9": ""}, 0.1) if command else (None, None)
+        return (states, 0.1) if states is not None else (None, None)
 
-    executor = types.SimpleNamespace(query_job_status=query)
+    class Executor:
+        def __init__(self):
+            self.reported = []
+
+        def _report_job_error_threadsafe(self, info, words):
+            self.reported.append((info, words))
+
+        def run_job(self, job):
+            try:
+                raise RuntimeError("sacctmgr is away")
+            except RuntimeError:
+                return job.rule  # as the plugin does, which a group has not
+
+    return types.SimpleNamespace(query_job_status=query, Executor=Executor, SubmittedJobInfo=lambda job: job)
+
+
+def test_jobs_for_which_the_executor_would_wait_for_ever_are_noticed():
+    states = {"7": "CANCELLED by 1000", "8": "RUNNING", "9": "", "10": "PREEMPTED"}
+    executor = _executor(states)
     cluster.mend(executor)
     cluster.mend(executor)  # once is enough
     cluster.mend(None)
-    assert asyncio.run(executor.query_job_status("x", None)) == ({"7": "CANCELLED", "8": "RUNNING", "9": ""}, 0.1)
-    assert asyncio.run(executor.query_job_status("", None)) == (None, None)
+    words = {"7": "CANCELLED", "8": "RUNNING", "9": "", "10": "FAILED"}
+    assert asyncio.run(executor.query_job_status("x", None)) == (words, 0.1)
+    executor = _executor(states)
+    cluster.mend(executor, requeue=True)
+    assert asyncio.run(executor.query_job_status("x", None))[0]["10"] == "PREEMPTED"
+    executor = _executor(None)
+    cluster.mend(executor)
+    assert asyncio.run(executor.query_job_status("x", None)) == (None, None)
+
+
+def test_a_group_that_cannot_be_submitted_fails_and_says_why():
+    executor = _executor({})
+    cluster.mend(executor)
+    running = executor.Executor()
+    running.run_job(types.SimpleNamespace())
+    assert [words for _, words in running.reported] == ["Job submission failed with exception: sacctmgr is away"]
+    running.run_job(types.SimpleNamespace(rule="clean"))
+    assert len(running.reported) == 1
 
 
 LOG = """11:26:53 rule clean {{'rec': 'x'}}

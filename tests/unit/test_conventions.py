@@ -37,7 +37,7 @@ def test_a_rule_has_everything(name):
     assert f"results/logs/{name}/" in text and f"results/benchmarks/{name}/" in text
     # a job that was killed for want of memory or time gets more of both
     for resource in ("mem_mb", "runtime"):
-        assert f"{resource}=lambda w, attempt: attempt * " in text
+        assert re.search(rf"{resource}=lambda w, (input, )?attempt: attempt \* ", text)
     assert ("gpu=1" in text) == (name in ON_GPU)
     family = re.search(r"envs/(\w+)\.yaml", text).group(1)
     assert (ROOT / f"envs/{family}.yaml").is_file()

@@ -86,7 +86,7 @@ rule grid:
         IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=lambda w, attempt: attempt * (4000 + 4 * STUDY.size_mb()),
+        mem_mb=lambda w, attempt: attempt * 8000,
         runtime=lambda w, attempt: attempt * 120,
         gpu=1,
     params:

@@ -2,13 +2,16 @@
 
 from hedgerow import cluster
 
+PROFILE = cluster.profile(sys.argv)
+
 
 onstart:
     leftovers = cluster.leftovers(os.getcwd())
     if leftovers:
         raise WorkflowError(leftovers)
-    cluster.mend(sys.modules.get("snakemake_executor_plugin_slurm"))
-    cluster.watch(os.getcwd(), logger.warning)
+    requeue = getattr(workflow.executor_settings, "requeue", False)
+    cluster.mend(sys.modules.get("snakemake_executor_plugin_slurm"), requeue)
+    cluster.watch(os.getcwd(), PROFILE, logger.warning)
 
 
 onsuccess:
@@ -18,5 +21,5 @@ onsuccess:
 onerror:
     print(STUDY.summary() + "; a job failed: its log is named above")
     for file in log:
-        for sentence in cluster.advice(Path(file).read_text(encoding="utf-8")):
+        for sentence in cluster.advice(Path(file).read_text(encoding="utf-8"), PROFILE):
             print(sentence)

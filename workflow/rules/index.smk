@@ -54,7 +54,7 @@ checkpoint index:
     threads: 1
     resources:
         mem_mb=lambda w, attempt: attempt * 2000,
-        runtime=lambda w, attempt: attempt * 30,
+        runtime=lambda w, attempt: attempt * 240,
     params:
         root=lambda w: STUDY.root(w.dataset),
         tree=lambda w: STUDY.tree(w.dataset),

@@ -54,7 +54,7 @@ rule train:
         IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=lambda w, attempt: attempt * (4000 + 4 * STUDY.size_mb()),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * int(input.size_mb)),
         runtime=lambda w, attempt: attempt * 240,
         gpu=1,
     params:
@@ -90,7 +90,7 @@ rule evaluate:
         IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=lambda w, attempt: attempt * (4000 + 4 * STUDY.size_mb()),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * int(input.size_mb)),
         runtime=lambda w, attempt: attempt * 60,
         gpu=1,
     params:

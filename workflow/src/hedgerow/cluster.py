@@ -10,8 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
-
-PROFILE = "slurm/config.yaml"
+import time
 
 #: Refusals of sbatch: a pattern of its message, and the sentence. ``{...}`` are found in the call and the cluster.
 REFUSALS = (
@@ -68,46 +67,56 @@ REFUSALS = (
     ),
 )
 
-#: Reasons for which a job stays pending until somebody changes it, and what to change.
+#: Reasons for which a job stays pending until its request is changed, and what to change.
 HOPELESS = {
     "PartitionTimeLimit": "they ask for {time}, more than partition '{partition}' allows ({limits}): choose another "
-    "slurm_partition or a shorter `runtime` under `set-resources` in {profile}",
+    "slurm_partition or a shorter `runtime` under `set-resources`, or smaller groups",
     "PartitionConfig": "they ask for more time, CPUs, memory or nodes than partition '{partition}' gives ({limits}): "
-    "choose another slurm_partition, or lower the resources under `set-resources` in {profile}",
-    "PartitionNodeLimit": "they ask for more nodes than partition '{partition}' gives: choose another slurm_partition "
-    "in {profile}",
-    "PartitionDown": "partition '{partition}' is down: wait, or choose another slurm_partition in {profile}",
-    "PartitionInactive": "partition '{partition}' is inactive: wait, or choose another slurm_partition in {profile}",
-    "BadConstraints": "no node fits them: change `constraint`, slurm_partition or gpu_model in {profile}",
-    "InvalidAccount": "their account is not valid: change slurm_account in {profile}",
-    "AccountNotAllowed": "their account may not use partition '{partition}': change slurm_account or slurm_partition "
-    "in {profile}",
-    "InvalidQOS": "their QoS is not valid: change slurm-qos in {profile}",
-    "QOSNotAllowed": "their QoS may not use partition '{partition}': change slurm-qos or slurm_partition in {profile}",
-    "ReservationDeleted": "their reservation is gone: drop slurm-reservation in {profile}",
-    "JobHeldUser": "they are held: `scontrol release {ids}`",
-    "JobHeldAdmin": "an administrator holds them: ask",
-}
-#: The same by the beginning of the reason: limits of an account or a QoS that one job alone exceeds, or a spent quota.
-HOPELESS_BEGINNINGS = {
+    "choose another slurm_partition, lower the resources under `set-resources`, or make smaller groups",
+    "PartitionNodeLimit": "they ask for more nodes than partition '{partition}' gives: choose another slurm_partition",
+    "BadConstraints": "no node fits them: change `constraint`, slurm_partition or gpu_model",
+    "InvalidAccount": "their account is not valid: change slurm_account",
+    "AccountNotAllowed": "their account may not use partition '{partition}': change slurm_account or slurm_partition",
+    "InvalidQOS": "their QoS is not valid: change slurm-qos",
+    "QOSNotAllowed": "their QoS may not use partition '{partition}': change slurm-qos or slurm_partition",
+    "ReservationDeleted": "their reservation is gone: drop slurm-reservation",
+    # limits of an account or a QoS that one job alone exceeds
     r"(QOS|Assoc)Max\w*(PerJob|PerNode)\w*": "one such job alone is more than your account or QoS allows: lower its "
-    "resources under `set-resources`, or change slurm_account or slurm-qos in {profile}",
-    r"(QOS|Assoc)Grp\w*Minutes\w*": "the computing time of your account is spent: change slurm_account in {profile}, "
-    "or wait for the next period",
+    "resources under `set-resources`, or change slurm_account or slurm-qos",
+}
+#: Reasons for which it waits for somebody, and for whom.
+WAITING = {
+    "PartitionDown|PartitionInactive": "partition '{partition}' is closed for now: ask the site, or choose another "
+    "slurm_partition in {profile}",
+    "JobHeldUser": "they are held: `scontrol release {ids}` lets them go",
+    "JobHeldAdmin": "an administrator holds them: ask the site",
+    r"(QOS|Assoc)Grp\w*Minutes\w*": "the computing time of your account is spent: wait for the next period, or change "
+    "slurm_account in {profile}",
 }
 
 #: Jobs of the executor bear the id of their run as name.
 RUN = re.compile(r"(?:[\w-]+_)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FIELDS = "%i|%T|%r|%P|%l|%j|%Z|%k"
+FIELDS = "%i|%T|%r|%P|%l|%j|%Z"
 
 
-def advice(text):
+def profile(arguments):
+    """File of the profile that a command line of Snakemake names: ``slurm/config.yaml``, or "your profile"."""
+    for given, following in zip(arguments, [*arguments[1:], ""]):
+        name = following if given == "--profile" else given.removeprefix("--profile=") if "--profile=" in given else ""
+        if name:
+            return f"{name.rstrip('/')}/config.yaml"
+    return "your profile"
+
+
+def advice(text, profile):
     """Sentences for what the scheduler refused in a run.
 
     Parameters
     ----------
     text : str
         Snakemake's log of the run.
+    profile : str
+        File that asks for what was refused.
 
     Returns
     -------
@@ -119,8 +128,9 @@ def advice(text):
     blocks += [(line, "") for line in re.findall(r"The given account .*?Available accounts:[^\n]*\n[^\n]*", text)]
     if "sbatch: command not found" in text or "sbatch: not found" in text:
         blocks = [("sbatch: not found", "")]
+    cluster = _cluster() if blocks else {}
     for message, call in blocks:
-        asked, cluster = _asked(call), _cluster()
+        asked = _asked(call)
         unsaid = "configuration is not available" in message and not re.search("Memory|CPU count", message)
         if unsaid and _strange(asked["model"], cluster["models"]):
             message = "gres"
@@ -128,7 +138,7 @@ def advice(text):
             match = re.search(pattern, message)
             if match:
                 words = asked | cluster | match.groupdict()
-                found.setdefault(sentence, f"Slurm refused: {sentence.format(profile=PROFILE, **words)}")
+                found.setdefault(sentence, f"Slurm refused: {sentence.format(profile=profile, **words)}")
                 break
         else:
             found.setdefault(message, f"Slurm refused: {message.strip()}")
@@ -183,58 +193,95 @@ def queued(folder):
         return []
     found = []
     for line in _ask("squeue", "--me", "-h", "-o", FIELDS):
-        row = dict(zip(("id", "state", "reason", "partition", "time", "name", "folder", "what"), line.split("|", 7)))
+        row = dict(zip(("id", "state", "reason", "partition", "time", "name", "folder"), line.split("|", 6)))
         if RUN.fullmatch(row.get("name", "")) and os.path.realpath(row["folder"]) == os.path.realpath(folder):
             found.append(row)
     return found
 
 
-def leftovers(folder):
+def leftovers(folder, patience=30.0):
     """A sentence on jobs of an earlier run in `folder`, None if there are none.
 
     A run that is killed (not interrupted) leaves its jobs with the scheduler; started again, it would write the same
-    files as they do.
+    files as they do. For jobs that are just ending it waits, `patience` seconds at most.
     """
-    jobs = queued(folder)
+    jobs, end = queued(folder), time.monotonic() + patience
+    while jobs and all(job["state"] == "COMPLETING" for job in jobs) and time.monotonic() < end:
+        time.sleep(1)
+        jobs = queued(folder)
     if not jobs:
         return None
     ids = " ".join(job["id"] for job in jobs)
     return (
-        f"{len(jobs)} jobs of an earlier run in this folder are still with the scheduler ({ids}) and would write the "
-        f"same files: `scancel {ids}` (trainings go on from their checkpoints), or wait for them; then run again"
+        f"{len(jobs)} jobs of another run in this folder are with the scheduler ({ids}) and may write the same files. "
+        f"Was that run killed? Then `scancel {ids}` (trainings go on from their checkpoints) and run again. Does it "
+        "still go on? Then wait for it, or run in another folder"
     )
 
 
-def hopeless(jobs):
-    """Sentences on those of `jobs` (of `queued`) that wait for something that will not come."""
+def hopeless(jobs, profile):
+    """Sentences on those of `jobs` (of `queued`) that wait for what will not come by itself.
+
+    Parameters
+    ----------
+    jobs : list of dict
+    profile : str
+        File that asks for what they wait for.
+
+    Returns
+    -------
+    list of str
+        One sentence per reason and partition.
+    """
     groups = {}
     for job in jobs:
         if job["state"] == "PENDING":
-            words = HOPELESS.get(job["reason"].strip("()")) or next(
-                (text for start, text in HOPELESS_BEGINNINGS.items() if re.match(start, job["reason"].strip("()"))),
-                None,
-            )
-            if words:
-                groups.setdefault((job["reason"], job["partition"], words), []).append(job)
-    sentences = []
-    for (reason, partition, words), members in groups.items():
+            groups.setdefault((job["reason"].strip("()"), job["partition"]), []).append(job)
+    sentences, limits = [], None
+    for (reason, partition), members in groups.items():
+        request = next((words for pattern, words in HOPELESS.items() if re.fullmatch(pattern, reason)), None)
+        wait = next((words for pattern, words in WAITING.items() if re.fullmatch(pattern, reason)), None)
+        if not request and not wait:
+            continue
+        limits = limits or _cluster()["limits"]
         ids = " ".join(job["id"] for job in members)
-        given = {"partition": partition, "time": members[0]["time"], "ids": ids, "profile": PROFILE} | {
-            "limits": _cluster()["limits"]
-        }
-        sentences.append(f"Slurm will never start jobs {ids} ({reason}): {words.format(**given)}; then scancel {ids}")
+        words = (request or wait).format(
+            partition=partition, time=members[0]["time"], ids=ids, profile=profile, limits=limits
+        )
+        if request:
+            way = f"interrupt Snakemake (Ctrl-C; its jobs go with it), mend {profile}, and run again"
+            sentences.append(f"Slurm will never start jobs {ids} ({reason}): {words}; {way}")
+        else:
+            sentences.append(f"Slurm does not start jobs {ids} ({reason}): {words}")
     return sentences
 
 
-def watch(folder, say, every=60.0):
-    """Tell through `say`, once each and in the background, which jobs of `folder` will never start."""
+def watch(folder, profile, say, first=15.0, every=60.0):
+    """Tell through `say`, once each and in the background, which jobs of `folder` will never start.
+
+    Parameters
+    ----------
+    folder : path
+        Where Snakemake runs.
+    profile : str
+        File that asks for what the jobs wait for.
+    say : callable
+    first, every : float
+        Seconds until the queue is looked at, and between further looks.
+
+    Returns
+    -------
+    threading.Event or None
+        Ends the watch when set; None where there is no ``squeue``.
+    """
     if not shutil.which("squeue"):
         return None
 
     def look():
-        told = set()
-        while not stop.wait(every):
-            for sentence in hopeless(queued(folder)):
+        told, pause = set(), first
+        while not stop.wait(pause):
+            pause = every
+            for sentence in hopeless(queued(folder), profile):
                 if sentence not in told:
                     told.add(sentence)
                     say(sentence)
@@ -244,27 +291,42 @@ def watch(folder, say, every=60.0):
     return stop
 
 
-def mend(executor):
-    """Make the Slurm executor notice jobs that somebody cancelled.
+def mend(executor, requeue=False):
+    """Make the Slurm executor (version 2.8.0) notice jobs for which it would wait for ever.
 
-    Version 2.8.0 of the plugin compares the state that sacct gives with ``CANCELLED``; sacct says ``CANCELLED by
-    1000``, and Snakemake waits for such a job for ever. The first word is the state.
+    - A job that somebody cancelled: sacct says ``CANCELLED by 1000``, the executor looks for ``CANCELLED``. The first
+      word is the state.
+    - A job that was preempted: the executor leaves it to Slurm to start it again, which it does not under
+      ``slurm-no-requeue``. It counts as failed, and is sent again.
+    - A group of jobs that could not be submitted: the executor stumbles over its own error message, which asks the
+      group for its rule, and never says that the group failed.
 
     Parameters
     ----------
     executor : module or None
         ``snakemake_executor_plugin_slurm`` where it is in use.
+    requeue : bool
+        Whether Slurm starts preempted jobs again.
     """
-    query = getattr(executor, "query_job_status", None)
-    if query is None or getattr(query, "mended", False):
+    if executor is None or hasattr(executor, "mended"):
         return
+    query, run_job = executor.query_job_status, executor.Executor.run_job
 
-    async def mended(*arguments):
-        states, seconds = await query(*arguments)
-        return states and {job: state.split(" ")[0] for job, state in states.items()}, seconds
+    async def states(*arguments):
+        found, seconds = await query(*arguments)
+        words = {job: state.split(" ")[0] for job, state in (found or {}).items()}
+        if not requeue:
+            words = {job: "FAILED" if state == "PREEMPTED" else state for job, state in words.items()}
+        return words if found is not None else None, seconds
 
-    mended.mended = True
-    executor.query_job_status = mended
+    def run(self, job):
+        try:
+            return run_job(self, job)
+        except AttributeError as error:
+            words = f"Job submission failed with exception: {error.__context__ or error}"
+            self._report_job_error_threadsafe(executor.SubmittedJobInfo(job), words)
+
+    executor.query_job_status, executor.Executor.run_job, executor.mended = states, run, True
 
 
 def _ask(*command):

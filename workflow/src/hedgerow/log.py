@@ -44,6 +44,8 @@ def start(snakemake):
     sys.stdout.reconfigure(line_buffering=True)
     say(f"rule {snakemake.rule} {dict(snakemake.wildcards)}")
     say(f"{platform.node()}, {platform.platform()}, Python {platform.python_version()} at {sys.prefix}")
+    if "SLURM_JOB_ID" in os.environ:
+        say(f"Slurm job {os.environ['SLURM_JOB_ID']}")
     enforce(snakemake.rule)
     for folder, found in _places().items():
         say(f"{', '.join(found)} in {folder}")
@@ -54,7 +56,7 @@ def start(snakemake):
 
 def _end(began, cpu):
     """Log what the job used: what its requests are held against (``make resources``)."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
     say(f"used {peak:.0f} MB at most, {time.process_time() - cpu:.1f} CPU s in {time.monotonic() - began:.1f} s")
 
 

@@ -1,7 +1,7 @@
 """What jobs asked for and what they used, from their logs (standard library only): ``make resources``.
 
 Every log under ``results/logs/<rule>/`` has a line with the job's requests and ends with one of what it used
-(`hedgerow.log`). Jobs that did not end well have no such last line and are left out.
+(`hedgerow.log`). Jobs that were killed have no such last line and are left out.
 """
 
 import ast
@@ -69,3 +69,4 @@ if __name__ == "__main__":
     if not found:
         sys.exit(f"{folder} holds no log of a finished job: run a study first, or give the folder of its logs")
     print(text(table(found)))
+    print("On Slurm, count 300 MB more a job: the two processes of Snakemake that start it.")
