@@ -100,6 +100,9 @@ def test_images_are_those_that_were_built_unless_others_are_named(tmp_path):
     table.write_text(f'{{"signal": "{tmp_path}/built.sif", "stats": "{tmp_path}/gone.sif"}}')
     assert config.images({"signal": None, "publish": None}, tmp_path / "none.json", False)["signal"] is None
     assert config.images({"signal": None}, table, True) == {"signal": f"{tmp_path}/built.sif"}
+    table.write_text('{"signal": "built.sif"}')  # as built, wherever the folder is moved to
+    assert config.images({"signal": None}, table, True) == {"signal": f"{tmp_path}/built.sif"}
+    table.write_text(f'{{"stats": "{tmp_path}/gone.sif"}}')
     named = "docker://registry.example/hedgerow-stats@sha256:" + 64 * "0"
     assert config.images({"stats": named}, table, True) == {"stats": named}
     with pytest.raises(config.ConfigError, match=r"images\.publish is not set.*make images"):
@@ -127,6 +130,9 @@ def test_containers_are_shown_the_datasets_outside_the_working_directory(tmp_pat
     assert config.binds({"made": {"source": "simulate", "path": None}}) == ""
     assert binds(str(work / "raw"), "raw", str(tmp_path / "gone")) == ""
     assert binds("linked") == binds("../../../store") == f"{store}:{store}:ro"
+    (tmp_path / "a,b").mkdir()
+    with pytest.raises(config.ConfigError, match="no comma"):
+        binds(str(tmp_path / "a,b"))
     # results that stand inside the dataset can still be written
     assert binds("../..") == f"{data}:{data}"
     assert binds(str(store), given="/scratch") == f"/scratch,{store}:{store}:ro"

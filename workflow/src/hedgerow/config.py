@@ -148,7 +148,7 @@ def images(named, built, needed):
     named : dict of str to str or None
         The section ``images`` of the config: an image by family, None where `built` decides.
     built : pathlib.Path
-        JSON of the images that ``make images`` built, by family; need not exist.
+        JSON of the images that ``make images`` built, by family, beside which they lie; need not exist.
     needed : bool
         Whether jobs run in containers.
 
@@ -162,6 +162,7 @@ def images(named, built, needed):
         An image is needed but not named, or a file that is not there.
     """
     known = json.loads(built.read_text(encoding="utf-8")) if built.is_file() else {}
+    known = {family: str(built.parent / name) for family, name in known.items()}
     found = {family: image or known.get(family) for family, image in named.items()}
     for family, image in found.items() if needed else []:
         if image is None:
@@ -207,6 +208,8 @@ def _shown(place):
 
 def _bind(place):
     """Bind of one folder; not for reading only where results are written within."""
+    if set(str(place)) & set(",:"):
+        raise ConfigError(f"config: a container cannot be shown {str(place)!r}: no comma and no colon, please")
     return f"{place}:{place}" if Path.cwd().is_relative_to(place) else f"{place}:{place}:ro"
 
 
