@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from hedgerow import bids, simulate, study, table
+from hedgerow import bids, layout, simulate, table
 from hedgerow.account import Fault
 
 
@@ -98,7 +98,7 @@ def test_odd_names_duplicates_and_links_without_content_are_quarantined(root):
     events = root / "sub-02/eeg/sub-02_task-sounds_events.tsv"
     events.unlink()
     events.symlink_to("../.git/annex/objects/KEY")
-    study.tree(root)
+    layout.tree(root)
     rows = bids.index(root)[0]
     found = rows[rows["status"] != "ok"].set_index("signal")["reason"].to_dict()
     assert found == {
@@ -114,10 +114,10 @@ def test_results_inside_the_dataset_are_no_recordings(root):
     for extension in (".vhdr", ".eeg", ".vmrk", ".json"):
         source = root / f"sub-01/eeg/sub-01_task-sounds_eeg{extension}"
         (inside / f"sub-01_task-sounds_desc-clean_eeg{extension}").write_bytes(source.read_bytes())
-    before = study.tree(root)
+    before = layout.tree(root)
     assert len(bids.index(root)[0]) == 2
     (inside / "more.json").write_text("{}")
-    assert study.tree(root) == before
+    assert layout.tree(root) == before
 
 
 def test_participants_without_the_prefix_and_broken_descriptions(root):

@@ -77,7 +77,7 @@ def test_heavy_imports_stay_behind_their_doors(path):
         assert not top & {"mne", "mne_bids", "bids", "pybv"}
     if not inside.startswith("nets/"):
         assert "torch" not in top
-    if inside in ("config.py", "study.py", "provenance.py", "account.py", "cluster.py"):
+    if inside in ("config.py", "layout.py", "study.py", "provenance.py", "account.py", "cluster.py"):
         assert not top & {"numpy", "pandas", "yaml", "jsonschema"}
 
 

@@ -20,8 +20,9 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
 
 from hedgerow import config as settings
+from hedgerow.layout import REC
 from hedgerow.provenance import digest, template
-from hedgerow.study import REC, Study
+from hedgerow.study import Study
 
 DEPLOYMENT = {str(method) for method in workflow.deployment_settings.deployment_method}
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -37,9 +38,7 @@ except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
-STUDY = Study(
-    config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings, in_job=workflow.remote_exec
-)
+STUDY = Study(config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings, workflow.remote_exec)
 
 
 pathvars:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hedgerow import account, bids, log, study, table
+from hedgerow import account, bids, layout, log, table
 
 log.start(snakemake)
 digests = Path(snakemake.output.digests)
@@ -13,5 +13,5 @@ for row in recordings[recordings["status"] != "ok"].to_dict("records"):
 table.write(snakemake.output.recordings, recordings)
 table.write(snakemake.output.participants, participants)
 table.write(digests, cache)
-tree = study.tree(snakemake.params.root) if snakemake.params.tree else None
+tree = layout.tree(snakemake.params.root) if snakemake.params.tree else None
 account.write(snakemake.output.source, {"root": snakemake.params.root, "tree": tree})

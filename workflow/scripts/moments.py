@@ -1,12 +1,12 @@
 """Sufficient statistics of one dataset part, per subject: what adds up over recordings."""
 
-from hedgerow import account, log, rows, study, table
+from hedgerow import account, layout, log, rows, table
 from hedgerow.grid import moments
 from hedgerow.grid.design import Design
 
 log.start(snakemake)
 found = table.read(snakemake.input.rows)
-part = found["subject"].map(lambda subject: study.part_of(subject, snakemake.params.parts))
+part = found["subject"].map(lambda subject: layout.part_of(subject, snakemake.params.parts))
 here = (found["dataset"] == snakemake.wildcards.dataset) & (part == snakemake.wildcards.part)
 model = Design.from_json(account.read(snakemake.input.design))
 log.say(f"{here.sum()} windows")

@@ -15,7 +15,7 @@ from bids import BIDSLayout, BIDSLayoutIndexer
 
 from . import account, table
 from .account import Fault
-from .study import NOT_RAW, REC
+from .layout import NOT_RAW, REC
 
 #: Extensions of EEG signal files, and the files that each needs beside it.
 COMPANIONS = {".vhdr": (".eeg", ".vmrk"), ".set": (), ".edf": (), ".bdf": ()}

@@ -3,18 +3,13 @@
 It runs whenever the Snakefile is parsed, on a cluster in every job, and therefore reads small tables and nothing else.
 """
 
-import csv
-import hashlib
 import os
 from functools import cache
 from pathlib import Path
 
 from . import account
+from .layout import part_of, rows, tree
 
-#: Folders of a dataset that hold no raw recordings; results of a run in the dataset's own folder are among them.
-NOT_RAW = ("sourcedata", "derivatives", "code", "results")
-#: What a recording's stem with its folders looks like; what the wildcard ``rec`` matches.
-REC = r"sub-[a-zA-Z0-9]+(?:/ses-[a-zA-Z0-9]+)?/eeg/sub-[a-zA-Z0-9]+(?:_(?!desc-)[a-z]+-[a-zA-Z0-9]+)*"
 DERIVATIVES = "results/derivatives/{dataset}/{recipe}/{rec}"
 FEATURES = "results/derivatives/{dataset}/{recipe}/features"
 
@@ -220,21 +215,6 @@ class Study:
         return clean.get("reason") or (reasons[0] if reasons and all(reasons) else "ok")
 
 
-def rows(path):
-    """Rows of a TSV file as dicts of text (cached by the file's time stamp and size); ``n/a`` becomes an empty text."""
-    stat = os.stat(path)
-    return _rows(str(path), stat.st_mtime_ns, stat.st_size)
-
-
-@cache
-def _rows(path, mtime_ns, size):
-    with open(path, encoding="utf-8", newline="") as file:
-        return [
-            {key: "" if value == "n/a" else value for key, value in row.items()}
-            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        ]
-
-
 def by_rec(path):
     """Rows of ``recordings.tsv`` by recording, cached likewise; of several rows of one name the first."""
     stat = os.stat(path)
@@ -243,32 +223,4 @@ def by_rec(path):
 
 @cache
 def _by_rec(path, mtime_ns, size):
-    return {row["rec"]: row for row in reversed(_rows(path, mtime_ns, size))}
-
-
-def part_of(subject, parts):
-    """Part of a dataset in which `subject` is processed (``0of4``): a hash, so that it never changes."""
-    number = int.from_bytes(hashlib.blake2b(str(subject).encode(), digest_size=8).digest(), "big") % parts
-    return f"{number}of{parts}"
-
-
-def tree(root):
-    """Fingerprint of a dataset's folder, on which `index` runs again.
-
-    Tables and sidecars enter by content, signals by name, size and time stamp (`index` then decides by their digests,
-    which it keeps), annexed files by their key, whether their content is here or not.
-    """
-    total = hashlib.sha256()
-    for folder, below, files in os.walk(root):
-        below[:] = sorted(name for name in below if name not in NOT_RAW and name[0] != ".")
-        for name in sorted(files):
-            path = Path(folder, name)
-            total.update(f"{path.relative_to(root)}\0".encode())
-            if path.is_symlink():
-                total.update(os.path.basename(os.readlink(path)).encode())
-            elif path.suffix in (".tsv", ".json"):
-                total.update(path.read_bytes())
-            else:
-                stat = path.stat()
-                total.update(f"{stat.st_size} {stat.st_mtime_ns}\0".encode())
-    return total.hexdigest()[:16]
+    return {row["rec"]: row for row in reversed(rows(path))}

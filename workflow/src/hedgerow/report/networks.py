@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import account, plot, study, table
+from .. import account, layout, plot, table
 from .._canvas import picture
 
 #: Metrics in the order of the table, and those that share the scale of the picture (kappa has another).
@@ -37,7 +37,7 @@ def networks(metrics, curves, trainings, splits):
         Per network ``name``, ``scores`` (rows of a table), ``headline`` (one of them), ``notes``, and pictures.
     """
     folds = {}
-    for row in [row for path in splits for row in study.rows(path)]:
+    for row in [row for path in splits for row in layout.rows(path)]:
         folds[row["fold"]] = folds.get(row["fold"], 0) + 1
     found = {Path(path).parent.name: account.read(path) for path in metrics}
     return [_network(name, found, folds, sorted(map(str, curves)), sorted(map(str, trainings))) for name in found]

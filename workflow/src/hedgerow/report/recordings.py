@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from .. import account, plot, store, study
+from .. import account, layout, plot, store
 from .._canvas import picture
 from ..grid.bootstrap import MIN_CLUSTERS
 
@@ -37,7 +37,7 @@ def collect(indices, accounts, stores):
     found = {}
     for path in map(str, indices):
         dataset = path.split("/")[-2]
-        for row in study.rows(path):
+        for row in layout.rows(path):
             entry = {key: row[key] for key in ("rec", "subject", "status", "reason", "message")}
             found[dataset, row["rec"]] = entry | {
                 "dataset": dataset,
