@@ -55,7 +55,7 @@ def test_an_image_takes_no_packages_from_the_environment_of_its_user():
     command = [
         "apptainer",
         "exec",
-        TABLE.parent / TABLE.parent / json.loads(TABLE.read_text())["stats"],
+        TABLE.parent / json.loads(TABLE.read_text())["stats"],
         "python",
         "-c",
         "import sys; print(sys.path)",
