@@ -15,7 +15,7 @@ ANY := $(or $(wildcard .venv/ready*),$(READY))
 TORCH := envs/$(if $(CUDA),cuda$(CUDA),cpu).txt
 SNAKEMAKE := $(BIN)/snakemake --profile config/profiles/local --cores $(CORES) --resources gpu=$(GPUS)
 
-.PHONY: help setup demo test test-all cluster-test cluster-smoke bench lint format docs envs images resources clean
+.PHONY: help setup demo test test-all cluster-test cluster-smoke container-test bench lint format docs envs images resources clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -51,6 +51,9 @@ cluster-test: setup ## tests on a Slurm of one node, brought up for them (Debian
 cluster-smoke: setup ## the shortest of them: the smallest study through `snakemake --profile slurm`
 	tests/cluster/slurm install
 	$(BIN)/python -m pytest tests/cluster/test_slurm.py
+
+container-test: images ## tests in the container images (slow; needs Apptainer)
+	$(BIN)/python -m pytest tests/e2e/test_containers.py
 
 bench: setup ## benchmarks; prints the tables of tests/benchmarks/RESULTS.md
 	@for file in tests/benchmarks/bench_*.py; do PYTHONPATH=workflow/src $(BIN)/python $$file || exit 1; done

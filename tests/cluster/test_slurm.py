@@ -1,11 +1,14 @@
 """The smallest study through `snakemake --profile slurm`: what every rule declares reaches the scheduler."""
 
+import os
+import re
+import shutil
 from itertools import combinations
 
 import pytest
 
 from granted import accounting, declared, granted, rules, table
-from workflow import differences, nothing_to_do
+from workflow import ROOT, differences, nothing_to_do
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
@@ -17,6 +20,15 @@ def test_a_clone_with_three_edits_runs_the_study(done, undisturbed):
     assert "recordings: 4 ok, 0 quarantined" in text
     assert differences(site.folder, undisturbed) == []
     assert nothing_to_do(site.run("--dry-run"))
+
+
+@pytest.mark.skipif(not (ROOT / "containers/images.json").is_file(), reason="no images: run `make images`")
+def test_in_containers_the_end_is_the_same(site, undisturbed):
+    shutil.copytree(ROOT / "containers", site.folder / "containers", copy_function=os.link)
+    site.run("--sdm", "apptainer")
+    assert differences(site.folder, undisturbed) == []
+    log = (site.folder / "results/logs/train/small/eyes_seed-1_fold-1.log").read_text()
+    assert " at /opt/env\n" in log and re.search("CUDA_VISIBLE_DEVICES [01]$", log, re.M)
 
 
 def test_slurm_grants_what_each_rule_declares(done, capsys):
