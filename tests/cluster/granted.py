@@ -37,7 +37,7 @@ def declared(folder):
     for path in sorted(Path(folder, "results/logs").rglob("*.log")):
         text = path.read_text(encoding="utf-8")
         threads, resources, devices = usage.ASKED.search(text).groups()
-        resources = ast.literal_eval(resources)
+        resources, job = ast.literal_eval(resources), re.search(r"^\S+ Slurm job (\d+)$", text, re.M)
         found.append(
             {
                 "rule": path.relative_to(Path(folder, "results/logs")).parts[0],
@@ -46,7 +46,7 @@ def declared(folder):
                 "minutes": resources["runtime"],
                 "gpus": resources.get("gpu", 0),
                 "devices": devices,
-                "job": re.search(r"^\S+ Slurm job (\d+)$", text, re.M).group(1),
+                "job": job and job.group(1),
             }
         )
     return found

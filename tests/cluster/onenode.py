@@ -20,8 +20,8 @@ EDITS = {
     "# slurm_partition: gpu": "slurm_partition: gpu",
     "# gpu_model: a100": "gpu_model: h200",
 }
-#: A test asks for the state of its jobs when the shortest are done (7 s; the plugin waits 10 s more from look to look).
-HASTE = ["--slurm-init-seconds-before-status-checks", "7", "--seconds-between-status-checks", "7"]
+#: A test asks for the state of its jobs when the shorter ones are done (9 s: a look too early costs 10 s more).
+HASTE = ["--slurm-init-seconds-before-status-checks", "9", "--seconds-between-status-checks", "9"]
 
 
 @pytest.fixture(scope="session")
