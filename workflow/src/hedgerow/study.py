@@ -177,7 +177,7 @@ class Study:
         return -(-total // 10**6)
 
     def simulated_mb(self, dataset):
-        """Megabytes that the simulation of one recording of a dataset takes (measured: 70 bytes a sample)."""
+        """Megabytes that the simulation of a recording asks for: 100 bytes a sample, of which 70 were used."""
         block = self.config["datasets"][dataset]
         return int(block["seconds"] * block["sfreq"] * block["channels"]) // 10**4
 
