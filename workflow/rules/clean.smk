@@ -35,7 +35,7 @@ rule clean:
     """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
     input:
         frozen="results/derivatives/{dataset}/{recipe}/code/recipe.json",
-        source=ancient("results/index/{dataset}/source.json"),
+        tree=ancient("results/index/{dataset}/tree.json"),
     output:
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",

@@ -6,6 +6,7 @@ PROFILE = cluster.profile(sys.argv)
 
 
 onstart:
+    STUDY.place()
     leftovers = cluster.leftovers(os.getcwd())
     if leftovers:
         raise WorkflowError(leftovers)

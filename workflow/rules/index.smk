@@ -35,13 +35,11 @@ rule simulate:
 checkpoint index:
     """List the recordings of a dataset and the files that describe each; no signal is opened."""
     input:
-        lambda w: (
-            "results/raw/{dataset}_receipt.json" if config["datasets"][w.dataset]["source"] == "simulate" else []
-        ),
+        lambda w: STUDY.receipt(w.dataset),
     output:
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
-        source="results/index/{dataset}/source.json",
+        tree="results/index/{dataset}/tree.json",
         digests=update("results/index/{dataset}/sha256.tsv"),
     log:
         "results/logs/index/{dataset}.log",
@@ -56,10 +54,9 @@ checkpoint index:
         mem_mb=lambda w, attempt: attempt * 2000,
         runtime=lambda w, attempt: attempt * 240,
     params:
-        root=lambda w: STUDY.root(w.dataset),
         tree=lambda w: STUDY.tree(w.dataset),
         code=digest("index"),
     message:
-        "{wildcards.dataset}: list the recordings of {params.root}"
+        "{wildcards.dataset}: list the recordings"
     script:
         "../scripts/index.py"

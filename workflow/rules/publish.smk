@@ -35,7 +35,7 @@ rule publish:
     input:
         config="results/studies/<study>/config.yaml",
         split=STUDY.split_table(),
-        source=ancient("results/index/{dataset}/source.json"),
+        tree=ancient("results/index/{dataset}/tree.json"),
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
         files=lambda w: STUDY.publishable(w.dataset),

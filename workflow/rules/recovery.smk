@@ -8,7 +8,7 @@ makes  results/studies/<study>/recovery_<dataset>.json
 rule recovery:
     """Hold what was found against what was planted in a simulated dataset."""
     input:
-        source=ancient("results/index/{dataset}/source.json"),
+        tree=ancient("results/index/{dataset}/tree.json"),
         receipt="results/raw/{dataset}_receipt.json",
         clean=lambda w: STUDY.files(
             "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",

@@ -36,7 +36,7 @@ rule windows:
     """Cut the windows of one recording that the HED queries of a selection give."""
     input:
         frozen="results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json",
-        source=ancient("results/index/{dataset}/source.json"),
+        tree=ancient("results/index/{dataset}/tree.json"),
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",

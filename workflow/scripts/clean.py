@@ -1,12 +1,10 @@
 """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
 
-from pathlib import Path
-
-from hedgerow import __version__, account, bids, io, log, table
+from hedgerow import __version__, account, bids, io, layout, log, table
 from hedgerow.clean.recording import recording, sidecar
 
 log.start(snakemake)
-root, row, out = Path(account.read(snakemake.input.source)["root"]), snakemake.params.row, snakemake.output
+root, row, out = layout.root(snakemake.wildcards.dataset), snakemake.params.row, snakemake.output
 try:
     raw = bids.sidecar(root, row["eeg_json"])
     given = root / row["channels"] if row["channels"] else None

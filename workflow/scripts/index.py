@@ -7,11 +7,11 @@ from hedgerow import account, bids, layout, log, table
 log.start(snakemake)
 digests = Path(snakemake.output.digests)
 cache = table.read(digests) if digests.is_file() else None
-recordings, participants, cache = bids.index(snakemake.params.root, cache=cache)
+root = layout.root(snakemake.wildcards.dataset)
+recordings, participants, cache = bids.index(root, cache=cache)
 for row in recordings[recordings["status"] != "ok"].to_dict("records"):
     log.say(f"{row['rec']} quarantined ({row['reason']}): {row['message']}")
 table.write(snakemake.output.recordings, recordings)
 table.write(snakemake.output.participants, participants)
 table.write(digests, cache)
-tree = layout.tree(snakemake.params.root) if snakemake.params.tree else None
-account.write(snakemake.output.source, {"root": snakemake.params.root, "tree": tree})
+account.write(snakemake.output.tree, {"tree": layout.tree(root) if snakemake.params.tree else None})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hedgerow import account, log, publish, table
+from hedgerow import account, layout, log, publish, table
 
 log.start(snakemake)
 given, params, tree = snakemake.input, snakemake.params, Path(snakemake.output.description).parent
@@ -10,7 +10,7 @@ stems = [path.removesuffix("_desc-clean_account.json") for path in given.files i
 done = publish.gather(
     tree,
     dataset=snakemake.wildcards.dataset,
-    raw=account.read(given.source)["root"],
+    raw=layout.root(snakemake.wildcards.dataset),
     stems=stems,
     features=given.features,
     recordings=table.read(given.recordings),

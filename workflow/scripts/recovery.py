@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from hedgerow import account, log, recovery
+from hedgerow import account, layout, log, recovery
 
 log.start(snakemake)
 maps = {Path(path).parent.name: path for path in snakemake.input.maps}
-root = account.read(snakemake.input.source)["root"]
+root = layout.root(snakemake.wildcards.dataset)
 done = recovery.collect(root, snakemake.input.clean, maps, snakemake.params.reference)
 account.write(snakemake.output[0], account.ok("recovery", **done))

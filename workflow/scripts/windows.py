@@ -1,6 +1,6 @@
 """Cut the windows of one recording that the HED queries of a selection give."""
 
-from hedgerow import account, bids, io, log, store, table
+from hedgerow import account, bids, io, layout, log, store, table
 from hedgerow.windows import recording
 
 log.start(snakemake)
@@ -9,7 +9,7 @@ try:
     account.demand(account.read(snakemake.input.account))
     x, sfreq = io.read_signal(snakemake.input.header)
     channels = table.read(snakemake.input.channels)
-    raw = (*bids.events(account.read(snakemake.input.source)["root"], row), row["hed_version"])
+    raw = (*bids.events(layout.root(wildcards.dataset), row), row["hed_version"])
     signal, index, events, sidecar, info, found = recording(x, sfreq, channels, *raw, **params.selection)
     table.write(out.events, events)
     account.write(out.sidecar, sidecar)

@@ -5,12 +5,15 @@ Apart from `study`, which says what the rules need: a change there must not make
 
 import csv
 import hashlib
+import json
 import os
 from functools import cache
 from pathlib import Path
 
 #: Folders of a dataset that hold no raw recordings; results of a run in the dataset's own folder are among them.
 NOT_RAW = ("sourcedata", "derivatives", "code", "results")
+#: Where a run notes the folder of each dataset.
+SOURCE = "results/index/{dataset}/source.json"
 #: What a recording's stem with its folders looks like; what the wildcard ``rec`` matches.
 REC = r"sub-[a-zA-Z0-9]+(?:/ses-[a-zA-Z0-9]+)?/eeg/sub-[a-zA-Z0-9]+(?:_(?!desc-)[a-z]+-[a-zA-Z0-9]+)*"
 
@@ -28,6 +31,14 @@ def _rows(path, mtime_ns, size):
             {key: "" if value == "n/a" else value for key, value in row.items()}
             for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         ]
+
+
+def root(dataset):
+    """Folder of the raw files of `dataset`, as the run that is under way has it.
+
+    It stands in a file rather than among the parameters of a job: a dataset that moved is the same dataset.
+    """
+    return Path(json.loads(Path(SOURCE.format(dataset=dataset)).read_text(encoding="utf-8"))["root"])
 
 
 def part_of(subject, parts):

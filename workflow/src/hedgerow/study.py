@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from . import account
-from .layout import part_of, rows, tree
+from .layout import SOURCE, part_of, rows, tree
 
 DERIVATIVES = "results/derivatives/{dataset}/{recipe}/{rec}"
 FEATURES = "results/derivatives/{dataset}/{recipe}/features"
@@ -135,19 +135,36 @@ class Study:
     def root(self, dataset):
         """Folder of a dataset's raw files."""
         block = self.config["datasets"][dataset]
-        return f"results/raw/{dataset}" if block["source"] == "simulate" else os.path.expanduser(block["path"])
+        return os.path.expanduser(block["path"]) if block["source"] == "path" else f"results/raw/{dataset}"
+
+    def receipt(self, dataset):
+        """What tells that a dataset's tree is there: of a simulation or a clone; nothing for one that stays in place."""
+        ending = {"path": None, "simulate": "receipt"}.get(self.config["datasets"][dataset]["source"], "clone")
+        return [f"results/raw/{dataset}_{ending}.json"] if ending else []
+
+    def remote(self, dataset):
+        """Whether the dataset is fetched."""
+        return self.config["datasets"][dataset]["source"] not in ("path", "simulate")
+
+    def place(self):
+        """Note where the datasets are, for the jobs of this run (`layout.root`)."""
+        for dataset in self.config["datasets"]:
+            path = Path(SOURCE.format(dataset=dataset))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.is_file() or account.read(path) != {"root": self.root(dataset)}:
+                account.write(path, {"root": self.root(dataset)})
 
     def tree(self, dataset):
-        """Fingerprint of a dataset that stays where it is; None for one that the workflow itself writes.
+        """Fingerprint of a dataset that stays where it is; None for one that the workflow itself writes or fetches.
 
         In a job of a cluster a word stands for it: there, nobody compares it.
         """
         block = self.config["datasets"][dataset]
-        if block["source"] == "simulate":
+        if block["source"] != "path":
             return None
         if self.in_job:
             return "fingerprint"
-        known = Path(f"results/index/{dataset}/source.json")
+        known = Path(f"results/index/{dataset}/tree.json")
         if not os.path.isdir(self.root(dataset)) and known.is_file():
             return account.read(known)["tree"]
         return tree(self.root(dataset))
