@@ -30,15 +30,16 @@ try:
     config = settings.complete(config, SCHEMA)
     settings.check_folders(config, Path("results/index"))
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
-    # Images say where a study is computed: they stay out of the config that is kept with the results.
+    # Images say where a study is computed, `recording` what `why` tells: they stay out of what is kept with the results.
+    RECORDING = config.pop("recording")
     IMAGES = settings.images(config.pop("images"), ROOT / "containers/images.json", "apptainer" in DEPLOYMENT)
     if "apptainer" in DEPLOYMENT:
         os.environ.update(APPTAINER_BIND=settings.binds(config["datasets"], os.environ.get("APPTAINER_BIND", "")))
+    listed = lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings
+    STUDY = Study(config, listed, workflow.remote_exec)
+    STUDY.check()
 except settings.ConfigError as error:
     raise WorkflowError(str(error)) from None
-
-
-STUDY = Study(config, lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings, workflow.remote_exec)
 
 
 pathvars:

@@ -29,7 +29,13 @@ REASONS = {
     "bad-hed": "the HED annotation cannot be interpreted",
     "no-match": "no event matches any query of the selection",
     "outside": "every window that the queries give lies outside the recording",
+    "bad-segments": "every window that the queries give lies in segments that the cleaning marked as bad",
+    "rejected": "a person rejects it, in the table of overrides",
+    "bad-override": "an override names a channel that the recording does not have",
 }
+
+#: Reasons that are a matter of judgement: a line of the table of overrides can waive them (``reinstate``).
+WAIVABLE = ("truncated", "rejected")
 
 
 class Fault(Exception):

@@ -5,13 +5,26 @@ Snakefile is parsed.
 """
 
 import difflib
+import heapq
 import json
 import os
 from pathlib import Path
 
+#: Sources from which a dataset is fetched.
+REMOTE = ("openneuro", "nemar")
+
 
 class ConfigError(ValueError):
     """A fault of the config: one sentence that names the key, what is wrong and what to write instead."""
+
+
+def nearest(word, known, most=8):
+    """The first words of `known` in quotes, those most like `word` first; says how many more there are."""
+    known = list(known)
+    ratios = {each: difflib.SequenceMatcher(None, word.lower(), each.lower()).ratio() for each in known}
+    found = heapq.nlargest(most, known, key=ratios.get)
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return (", ".join(map(repr, found)) or "none") + more
 
 
 def complete(config, schema):
@@ -35,6 +48,8 @@ def complete(config, schema):
         A mistyped key (with its nearest neighbour), a wrong type or value, or a name that stands for no block.
     """
     done = _fill(config, schema, schema, "")
+    if isinstance(done.get("recording"), int | float):  # said on the command line, where 05 is a number
+        done["recording"] = str(done["recording"])
     from jsonschema import Draft202012Validator
 
     errors = sorted(
@@ -115,8 +130,26 @@ def _references(config):
     if config["split"]["stratify"] and config["split"]["method"] != "blocks":
         raise ConfigError("config: split.stratify is given, but only `method: blocks` keeps strata even")
     for name, block in config["datasets"].items():
-        if block["source"] == "path" and not block["path"]:
-            raise ConfigError(f"config: datasets.{name}: source 'path' needs the key path, the folder of the dataset")
+        _dataset(f"config: datasets.{name}", block)
+
+
+def _dataset(where, block):
+    """Keys of a dataset that its source needs, or does not know."""
+    source = block["source"]
+    needed = {"path": "path, the folder of the dataset"}
+    needed |= dict.fromkeys(REMOTE, "version, a tag such as '2.0.2' or a commit")
+    key = needed.get(source, "").partition(",")[0]
+    if key and not block[key]:
+        raise ConfigError(f"{where}: source {source!r} needs the key {needed[source]}")
+    foreign = {"path": source != "path" and block["path"] is not None}
+    foreign |= {key: source not in REMOTE and block[key] is not None for key in ("accession", "version", "url")}
+    foreign |= {"keep_raw": source not in REMOTE and not block["keep_raw"]}
+    for key in (key for key, given in foreign.items() if given):
+        others = "'path'" if key == "path" else " and ".join(map(repr, REMOTE))
+        raise ConfigError(f"{where}.{key} is for datasets of source {others}, not {source!r}; drop it")
+    for key, value in block["only"].items():
+        if value == []:
+            raise ConfigError(f"{where}.only.{key} is an empty list, with which no recording is left; drop the key")
 
 
 def check_frozen(config, schema, derivatives):
@@ -134,7 +167,8 @@ def check_frozen(config, schema, derivatives):
 def check_folders(config, index):
     """Refuse a dataset whose folder is not there and of which `index` (a folder) has no table of recordings."""
     for name, block in config["datasets"].items():
-        if block["source"] == "path" and not (Path(block["path"]).expanduser().is_dir() or (index / name).is_dir()):
+        indexed = (index / name / "recordings.tsv").is_file()
+        if block["source"] == "path" and not (Path(block["path"]).expanduser().is_dir() or indexed):
             raise ConfigError(
                 f"config: datasets.{name}.path: there is no folder {block['path']!r} (seen from {Path.cwd()}); mend it"
             )

@@ -7,9 +7,11 @@ import os
 from functools import cache
 from pathlib import Path
 
-from . import account
+from . import account, filters, overrides
+from .config import REMOTE, ConfigError
 from .layout import SOURCE, part_of, rows, tree
 
+INDEX = "results/index/{dataset}/recordings.tsv"
 DERIVATIVES = "results/derivatives/{dataset}/{recipe}/{rec}"
 FEATURES = "results/derivatives/{dataset}/{recipe}/features"
 
@@ -31,14 +33,102 @@ class Study:
         self.config = config
         self.index = index
         self.in_job = in_job
+        self.lines = overrides.read(config["overrides"])
+        indexed = [path.parent.name for path in Path().glob(INDEX.format(dataset="*"))]
+        overrides.check_datasets(self.lines, config["overrides"], [*config["datasets"], *indexed])
+        self._by_name = overrides.by_name(self.lines)
+        self._scopes, self._trees = {}, {}
 
     def recordings(self, dataset):
-        """Rows of ``recordings.tsv`` with status ok."""
-        return [row for row in rows(self.index(dataset)) if row["status"] == "ok"]
+        """Rows of ``recordings.tsv`` that the study uses: of its `scope` those with status ok."""
+        return [row for row in self.scope(dataset) if row["status"] == "ok"]
+
+    def scope(self, dataset, *, absent=False, at_rest=False):
+        """Rows of ``recordings.tsv`` that the study is about, whatever their status.
+
+        Those that ``only`` leaves, up to the last subject of the ``pilot``; one that an override rejects is
+        quarantined as ``rejected``.
+
+        Parameters
+        ----------
+        dataset : str
+        absent : bool
+            A subject counts for the pilot if the events of a recording are there, even where its signal is not.
+        at_rest : bool
+            Take the table as it is there now, outdated or not; none if there is none.
+
+        Raises
+        ------
+        hedgerow.config.ConfigError
+            A filter or an override that names what is not in the table.
+        """
+        path = Path(INDEX.format(dataset=dataset)) if at_rest else Path(self.index(dataset))
+        if at_rest and not path.is_file():
+            return []
+        stat = path.stat()
+        key = (dataset, absent, stat.st_mtime_ns, stat.st_size)
+        if key not in self._scopes:
+            self._scopes[key] = self._scope(dataset, path, absent)
+        return self._scopes[key]
+
+    def _scope(self, dataset, path, absent):
+        listed, only = rows(path), self.config["datasets"][dataset]["only"]
+        table = self.config["overrides"]
+        overrides.check_recordings(self.lines, table, dataset, [row["rec"] for row in listed])
+        people = rows(path.with_name("participants.tsv")) if only else []
+        found = filters.matching(listed, people, only, f"datasets.{dataset}.only")
+        why = {row["rec"]: overrides.rejection(self.said(dataset, row["rec"]), table) for row in found}
+        found = overrides.within(found, why)
+        counted = {row["subject"] for row in found if row["status"] == "ok" or (absent and coverable(row))}
+        pilot = self.config["pilot"]
+        if pilot is None or len(counted) < pilot:
+            return found
+        last = sorted(counted)[pilot - 1]
+        return [row for row in found if row["subject"] <= last]
+
+    def said(self, dataset, rec):
+        """What overrides say of one recording, see `hedgerow.overrides.settle`."""
+        return overrides.settle(overrides.of(self._by_name, dataset, rec)) if self.lines else {}
+
+    def override(self, dataset, rec, *what):
+        """Those overrides of one recording that concern a rule (``bad``, ``shift`` ...); empty for most recordings."""
+        said = self.said(dataset, rec)
+        # a rejected recording that was reinstated is one like all others
+        waived = [entry for entry in said.pop("reinstate", ()) if entry["value"] != "rejected"]
+        said |= {"reinstate": waived} if waived else {}
+        return {name: said[name] for name in what if name in said}
+
+    def chosen(self, dataset=None):
+        """Names of the recordings that the study uses, sorted, by dataset (or those of one): a parameter of its rules.
+
+        They are no matter of ``recordings.tsv`` alone, which studies share.
+        """
+        if dataset is not None:
+            return sorted(row["rec"] for row in self.recordings(dataset))
+        return {name: self.chosen(name) for name in self.config["datasets"]}
+
+    def about(self, dataset=None, *, absent=False):
+        """As `chosen`, of the whole `scope`: by recording why it is rejected, None where it is not."""
+        if dataset is None:
+            return {name: self.about(name, absent=absent) for name in self.config["datasets"]}
+        found = self.scope(dataset, absent=absent)
+        return {row["rec"]: row["message"] if row["reason"] == "rejected" else None for row in found}
+
+    def check(self):
+        """Refuse filters and overrides that mean nothing, of every dataset whose table is there and not outdated.
+
+        Raises
+        ------
+        hedgerow.config.ConfigError
+        """
+        for dataset in () if self.in_job else self.config["datasets"]:
+            known = Path(f"results/index/{dataset}/tree.json")
+            if known.is_file() and account.read(known)["tree"] == self.tree(dataset):
+                self.scope(dataset, at_rest=True)
 
     def row(self, dataset, rec, *names):
         """The entries `names` of the row of one recording: where its files are, and which content they have."""
-        path = f"results/index/{dataset}/recordings.tsv"
+        path = INDEX.format(dataset=dataset)
         if not os.path.isfile(path):
             raise ValueError(f"{path} is missing: run `snakemake {path}` first, or ask for a target of the study")
         found = by_rec(path).get(rec)
@@ -138,13 +228,13 @@ class Study:
         return os.path.expanduser(block["path"]) if block["source"] == "path" else f"results/raw/{dataset}"
 
     def receipt(self, dataset):
-        """What tells that a dataset's tree is there: of a simulation or a clone; nothing for one that stays in place."""
+        """What tells that a dataset's tree is there: of a simulation or a clone; none for one that stays in place."""
         ending = {"path": None, "simulate": "receipt"}.get(self.config["datasets"][dataset]["source"], "clone")
         return [f"results/raw/{dataset}_{ending}.json"] if ending else []
 
     def remote(self, dataset):
         """Whether the dataset is fetched."""
-        return self.config["datasets"][dataset]["source"] not in ("path", "simulate")
+        return self.config["datasets"][dataset]["source"] in REMOTE
 
     def place(self):
         """Note where the datasets are, for the jobs of this run (`layout.root`)."""
@@ -159,15 +249,16 @@ class Study:
 
         In a job of a cluster a word stands for it: there, nobody compares it.
         """
-        block = self.config["datasets"][dataset]
-        if block["source"] != "path":
+        if self.config["datasets"][dataset]["source"] != "path":
             return None
         if self.in_job:
             return "fingerprint"
         known = Path(f"results/index/{dataset}/tree.json")
         if not os.path.isdir(self.root(dataset)) and known.is_file():
             return account.read(known)["tree"]
-        return tree(self.root(dataset))
+        if dataset not in self._trees:
+            self._trees[dataset] = tree(self.root(dataset))
+        return self._trees[dataset]
 
     def block(self, recipe, name):
         """Parameters by the name under which they are frozen: ``recipe`` or ``feature-<name>``."""
@@ -183,11 +274,11 @@ class Study:
         """
         total = 0
         for name in self.config["datasets"] if dataset is None else [dataset]:
-            path = f"results/index/{name}/recordings.tsv"
+            path = INDEX.format(dataset=name)
             if rec is not None:
                 found = [by_rec(path)[rec]] if os.path.isfile(path) and rec in by_rec(path) else []
             else:
-                found = [row for row in rows(path) if row["status"] == "ok"] if os.path.isfile(path) else []
+                found = [row for row in self.scope(name, at_rest=True) if row["status"] == "ok"]
             if part is not None:
                 found = [row for row in found if part_of(row["subject"], self.config["parts"]) == part]
             total += sum(int(float(row["size"] or 0)) for row in found)
@@ -200,10 +291,15 @@ class Study:
 
     def summary(self):
         """One line: how many recordings are ok and quarantined, and by which reasons."""
-        reasons, good, open_ = {}, 0, 0
+        reasons, good, open_, outside = {}, 0, 0, 0
         for dataset in self.config["datasets"]:
-            path = Path(f"results/index/{dataset}/recordings.tsv")
-            for row in rows(path) if path.is_file() else []:
+            path = Path(INDEX.format(dataset=dataset))
+            try:
+                found = self.scope(dataset, at_rest=True)
+            except ConfigError as error:
+                return str(error)
+            outside += len(rows(path)) - len(found) if path.is_file() else 0
+            for row in found:
                 code = row["reason"] if row["status"] != "ok" else self._left(dataset, row["rec"])
                 good += code == "ok"
                 open_ += code == "open"
@@ -211,7 +307,14 @@ class Study:
                     reasons[code] = reasons.get(code, 0) + 1
         why = "".join(f", {count} {code}" for code, count in sorted(reasons.items()))
         failed = f"; {open_} failed or not done" if open_ else ""
-        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}{failed}{self._invalid()}"
+        others = f"; {outside} not in this study ({self.choice()})" if outside else ""
+        return f"recordings: {good} ok, {sum(reasons.values())} quarantined{why}{failed}{others}{self._invalid()}"
+
+    def choice(self):
+        """Words on what leaves recordings out of the study: the keys of the config that do."""
+        used = ["only"] if any(block["only"] for block in self.config["datasets"].values()) else []
+        used += [f"pilot: {self.config['pilot']}"] if self.config["pilot"] is not None else []
+        return ", ".join(used)
 
     def _invalid(self):
         """Words on published derivatives in which the validator found errors, none if all is well."""
@@ -230,6 +333,11 @@ class Study:
         if not clean:
             return "open"
         return clean.get("reason") or (reasons[0] if reasons and all(reasons) else "ok")
+
+
+def coverable(row):
+    """Whether a recording can be counted by its events although its signal is not there."""
+    return row["reason"] == "missing-file" and bool(row["events"])
 
 
 def by_rec(path):
