@@ -7,6 +7,7 @@ import pytest
 
 from hedgerow import _array, clean, recovery, simulate
 from hedgerow.account import Fault
+from hedgerow.clean import segments
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +169,85 @@ def test_wrong_parameters_name_their_key(planted):
         ({"reference": "mastoids"}, "reference"),
         ({"asr_cutoff": -1.0}, "asr_cutoff"),
         ({"highpass": (1.0, 0.5)}, "highpass"),
+        ({"bad_segments": 25.0}, "bad_segments"),
         ({"names": names[:-1]}, "names"),
         ({"positions": positions[:, :2]}, "positions"),
     ):
         with pytest.raises(ValueError, match=key):
             clean.clean(x, 250.0, **({"names": names} | settings))
+
+
+# --- segments beyond repair
+
+
+@pytest.mark.parametrize("recording", ["synth_a", "synth_b"])
+def test_bad_segments_are_those_of_clean_artifacts(shared, recording):
+    """The whole chain of the original, end to end, but for its RANSAC: the channels that it found are given."""
+    folder = shared / "golden" / "clean_rawdata" / recording
+    given, wanted = np.load(folder / "input.npz"), np.load(folder / "e2e_burstrejection_off.npz")
+    x, sfreq = given["data"], float(given["sfreq"])
+    names = [f"c{i}" for i in range(len(x))]
+    bad = [name for name, good in zip(names, wanted["channel_mask"].ravel()) if not good]
+    y, account = clean.clean(x, sfreq, names=names, marked=bad, correlation=None, interpolate=False, reference=None)
+    kept = np.ones(x.shape[1], dtype=bool)
+    for start, stop in account["bad_segments"]:
+        kept[round(start * sfreq) : round(stop * sfreq)] = False
+    mask = wanted["sample_mask"].ravel().astype(bool)
+    assert not mask.all()
+    np.testing.assert_array_equal(kept, mask)
+    assert account["bad_share"] == pytest.approx((~mask).mean(), abs=1e-12) and y.shape == x.shape
+
+
+@pytest.mark.parametrize("recording", ["synth_a", "synth_b"])
+def test_bad_segments_without_asr_are_the_originals(shared, recording):
+    folder = shared / "golden" / "clean_rawdata" / recording
+    given, stages = np.load(folder / "input.npz"), np.load(folder / "stages.npz")
+    x = given["data"][stages["flat_mask"].astype(bool).ravel()]
+    sfreq, names = float(given["sfreq"]), [f"c{i}" for i in range(len(x))]
+    bad = [name for name, good in zip(names, stages["channels_mask"].ravel()) if not good]
+    settings = {"flat_seconds": None, "correlation": None, "asr_cutoff": None, "interpolate": False, "reference": None}
+    _, account = clean.clean(x, sfreq, names=names, marked=bad, **settings)
+    mask = stages["window_mask_final_without_asr"].astype(bool).ravel()
+    assert account["bad_segments"] == [[a / sfreq, b / sfreq] for a, b in segments.stretches(~mask)]
+
+
+#: Nothing but the search for bad segments.
+ALONE = {"highpass": None, "flat_seconds": None, "correlation": None, "asr_cutoff": None, "reference": None}
+
+
+def test_noise_in_every_channel_is_marked_and_stays(rng):
+    x = rng.standard_normal((10, 15000))
+    x[:, 8000:8500] *= 30
+    names = list("abcdefghij")
+    y, account = clean.clean(x, 250.0, names=names, **ALONE)
+    np.testing.assert_array_equal(y, x)
+    ((start, stop),) = account["bad_segments"]
+    # 32 to 34 s, and of the windows of 1 s at most what overlaps one of those that touch them
+    assert 31.0 <= start <= 32.0 and 34.0 <= stop <= 35.0
+    assert account["bad_share"] == pytest.approx((stop - start) / 60.0)
+    assert clean.clean(x, 250.0, names=names, **ALONE, bad_segments=1.0)[1]["bad_segments"] == [[start, stop]]
+
+
+def test_the_share_of_channels_decides(rng):
+    x = rng.standard_normal((10, 15000))
+    x[:4, 8000:8500] *= 30
+    for share, found in ((0.1, 1), (0.25, 1), (0.34, 1), (0.4, 0), (1.0, 0)):
+        _, account = clean.clean(x, 250.0, names=list("abcdefghij"), **ALONE, bad_segments=share)
+        assert len(account["bad_segments"]) == found, share
+
+
+def test_bad_segments_are_told_by_the_good_channels_alone(rng):
+    x = rng.standard_normal((10, 15000))
+    x[:4, 8000:8500] *= 30
+    _, account = clean.clean(x, 250.0, names=list("abcdefghij"), marked=list("abcd"), **ALONE)
+    assert account["bad_segments"] == []
+
+
+def test_bad_segments_may_be_off_and_are_not_told_in_short_recordings(planted):
+    x, names, positions, _ = planted
+    _, account = clean.clean(x, 250.0, names=names, positions=positions, asr_cutoff=None, bad_segments=None)
+    assert account["bad_segments"] is None and account["bad_share"] is None
+    # 20 windows need 1 + 19 * 0.34 s
+    short, least = {"names": names, "asr_cutoff": None, "highpass": None, "correlation": None}, round(250 * 7.47)
+    assert clean.clean(x[:, :least], 250.0, **short)[1]["bad_segments"] is not None
+    assert clean.clean(x[:, : least - 5], 250.0, **short)[1]["bad_segments"] is None

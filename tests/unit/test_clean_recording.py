@@ -61,3 +61,15 @@ def test_the_sidecar_tells_the_filters_and_keeps_the_session(raw):
     assert said["RecordingDuration"] == 30.0 and said["EEGChannelCount"] == 10 and said["EOGChannelCount"] == 1
     assert "high-pass" in said["SoftwareFilters"] and "artifact subspace reconstruction" not in said["SoftwareFilters"]
     assert said["Sources"] == ["bids:raw:a"]
+
+
+def test_a_recording_too_short_to_tell_bad_segments_says_so(raw):
+    x, channels, _ = raw
+    short = {"highpass": None, "asr_cutoff": None, "correlation": None, "flat_seconds": None}
+    where = io.positions(channels["name"])
+    _, _, account = recording(x[:, :1500], 250.0, channels, positions=where, **short)
+    assert account["bad_segments"] is None and account["notes"] == [
+        "bad segments are not told in 6.0 s: the recording is too short"
+    ]
+    _, _, account = recording(x[:, :1500], 250.0, channels, positions=where, **short, bad_segments=None)
+    assert account["notes"] == []

@@ -40,6 +40,11 @@ def test_planted_bursts_are_left_out(xp, rng):
     assert kept[:1900].mean() > 0.9 and kept[2400:].mean() > 0.9
 
 
+def test_stretches_are_half_open():
+    assert segments.stretches([0, 1, 1, 0, 0, 1]) == [(1, 3), (5, 6)]
+    assert segments.stretches([1, 1]) == [(0, 2)] and segments.stretches([0, 0]) == [] == segments.stretches([])
+
+
 def test_too_short_a_recording_is_a_fault():
     with pytest.raises(Fault, match="too short"):
         segments.keep(np.ones((3, 500)), 100.0)

@@ -2,16 +2,18 @@
 
 Needs the raw EEG channels of one recording in µV; makes a signal of the same shape and an account. No sample is cut
 and no channel is dropped. The order is that of EEGLAB's automated pipeline (clean_rawdata's clean_artifacts): flat
-channels, high-pass, channels unlike all others, ASR on the good channels; then spherical splines and the reference.
+channels, high-pass, channels unlike all others, ASR on the good channels, what it could not repair; then spherical
+splines and the reference.
 """
 
 import math
 
 import numpy as np
 
-from hedgerow import _array
+from hedgerow import _array, splines
 from hedgerow.account import Fault
 from hedgerow.clean import asr, channels, drifts, segments
+from hedgerow.clean.filters import half_up
 
 #: Fewest good channels with which cleaning makes sense.
 FEWEST_CHANNELS = 3
@@ -31,6 +33,7 @@ def clean(
     flat_seconds=5.0,
     correlation=0.45,
     asr_cutoff=20.0,
+    bad_segments=0.25,
     interpolate=True,
     reference="average",
 ):
@@ -56,6 +59,9 @@ def clean(
         Least correlation with other channels (`channels.uncorrelated`); None: not looked for.
     asr_cutoff : float or None
         Threshold in SDs (`asr.calibrate`); None: no ASR.
+    bad_segments : float or None
+        Share of the good channels, 0 to 1. A second in which more of them are too strong after ASR is beyond repair
+        and listed in the account, never cut (`segments.keep`; 1: all of them); None: not looked for.
     interpolate : bool
         Replace bad channels by spherical splines over the good ones.
     reference : "average", sequence of str, or None
@@ -71,7 +77,8 @@ def clean(
         and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
         used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
         cutoff, calibration ("clean segments" or "whole recording"), calibration_seconds, rank, and what `asr.apply`
-        accounts for, its channel_variance_removed by name.
+        accounts for, its channel_variance_removed by name; bad_segments (list of [start, end] in s, the end not part
+        of it) and bad_share of the recording, both None where not looked for or the recording is too short to tell.
 
     Raises
     ------
@@ -94,6 +101,7 @@ def clean(
     if asr_cutoff is not None:
         fixed, account["asr"] = _asr(_rows(x, good), sfreq, [names[i] for i in good], asr_cutoff)
         x = _placed(x, good, fixed)
+    account |= _bad_segments(_rows(x, good), sfreq, bad_segments)
     x, account["interpolated"], account["interpolation"] = _interpolated(x, names, positions, bad, interpolate)
     left = [names[i] for i in bad if names[i] not in account["interpolated"]]
     x, account["reference"] = _referenced(x, names, reference, left)
@@ -187,6 +195,20 @@ def _asr(x, sfreq, names, cutoff):
     }
 
 
+def _bad_segments(x, sfreq, share):
+    """Stretches beyond repair: clean_artifacts' last step, on the good channels and before any is interpolated."""
+    if share is not None and not 0 <= share <= 1:
+        raise ValueError(f"bad_segments={share}: give the share of channels, 0 to 1, or null")
+    if share is None or segments.too_short(x.shape[1], sfreq):
+        return {"bad_segments": None, "bad_share": None}
+    kept = segments.keep(x, sfreq, int(half_up(share * x.shape[0])), (-math.inf, 7))
+    found = segments.stretches(~_array.to_numpy(kept))
+    return {
+        "bad_segments": [[start / sfreq, stop / sfreq] for start, stop in found],
+        "bad_share": sum(stop - start for start, stop in found) / x.shape[1],
+    }
+
+
 def _interpolated(x, names, positions, bad, wanted):
     """Replace bad channels by spherical splines where that can be done; signal, names replaced, and a word why."""
     xp = _array.namespace(x)
@@ -204,25 +226,9 @@ def _interpolated(x, names, positions, bad, wanted):
     targets = [i for i in bad if placed[i]]
     if not targets or len(sources) < FEWEST_CHANNELS:
         return x, [], "no positions"
-    weights = _splines(positions[sources], positions[targets])
+    weights = splines.weights(positions[sources], positions[targets])
     fixed = xp.matmul(_array.like(weights, x), _rows(x, sources))
     return _placed(x, targets, fixed), [names[i] for i in targets], "spherical splines"
-
-
-def _splines(sources, targets):
-    """Weights (targets, sources) of spherical-spline interpolation (Perrin et al. 1989), by MNE-Python."""
-    import mne
-
-    names = [f"{i}" for i in range(len(sources) + len(targets))]
-    info = mne.create_info(names, 1.0, "eeg", verbose="error")
-    where = np.concatenate([sources, targets])
-    info.set_montage(mne.channels.make_dig_montage(dict(zip(names, where)), coord_frame="head"), verbose="error")
-    info["bads"] = names[len(sources) :]
-    # Interpolation is linear in the good channels: its weights are what it makes of the unit vectors.
-    unit = np.eye(len(names), len(sources))
-    evoked = mne.EvokedArray(unit, info, verbose="error")
-    evoked.interpolate_bads(reset_bads=False, method={"eeg": "spline"}, verbose="error")
-    return evoked.data[len(sources) :]
 
 
 def _referenced(x, names, reference, left):

@@ -49,7 +49,7 @@ def recording(x, sfreq, channels, *, positions, notes=(), **recipe):
     names, marked = channels["name"][eeg], channels["name"][eeg & (channels["status"] == "bad").to_numpy()]
     y = x.copy()
     y[eeg], account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], marked=list(marked), **recipe)
-    account["notes"] = [*notes, *_left(account)]
+    account["notes"] = [*notes, *_left(account), *_unjudged(account, recipe)]
     account["untouched"] = list(channels["name"][~eeg])
     return y, _statuses(channels, account), account
 
@@ -65,6 +65,13 @@ def _left(account):
         else f"interpolation {account['interpolation']}"
     )
     return [f"bad channels stay as they are ({why}): {', '.join(sorted(left))}"]
+
+
+def _unjudged(account, recipe):
+    """A note where segments beyond repair were asked for, and the recording is too short to tell them."""
+    if account["bad_segments"] is None and recipe.get("bad_segments", 0) is not None:
+        return [f"bad segments are not told in {account['seconds']:.1f} s: the recording is too short"]
+    return []
 
 
 def _statuses(channels, account):

@@ -44,7 +44,7 @@ def keep(x, sfreq, max_bad=0.075, tolerances=(-3.5, 5.5), window=1.0):
     channels, samples = x.shape
     length = int(half_up(window * sfreq))
     starts = robust.window_starts(samples, length)
-    if len(starts) < robust.FEWEST_WINDOWS:
+    if too_short(samples, sfreq, window):
         raise Fault(
             "too-short",
             f"the recording is {samples / sfreq:.2f} s long: too short for the {robust.FEWEST_WINDOWS} windows of "
@@ -63,6 +63,27 @@ def keep(x, sfreq, max_bad=0.075, tolerances=(-3.5, 5.5), window=1.0):
     if tolerances[0] < 0:
         bad = bad | (z[allowed, :] < tolerances[0])
     return _outside(bad, starts, length, samples)
+
+
+def too_short(samples, sfreq, window=1.0):
+    """Whether a recording of so many samples has too few windows to tell good ones from bad."""
+    return len(robust.window_starts(samples, int(half_up(window * sfreq)))) < robust.FEWEST_WINDOWS
+
+
+def stretches(mask):
+    """Runs of True in a mask.
+
+    Parameters
+    ----------
+    mask : array_like of bool (samples,)
+
+    Returns
+    -------
+    list of (int, int)
+        First sample of each run and the one after its last.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, dtype=np.int8), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
 
 
 def _outside(bad, starts, length, samples):
