@@ -5,6 +5,7 @@ BIDS that holds 32-bit floats.
 """
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 import mne
@@ -21,6 +22,14 @@ READERS = {
     ".bdf": mne.io.read_raw_bdf,
     ".set": mne.io.read_raw_eeglab,
 }
+
+#: Templates of electrode positions, by mne's names: the 10-05 system, EGI's nets and BioSemi's caps, small ones first,
+#: so that names which two of a maker's sizes share (E1 to E64, A1 to D32) are those of the smaller.
+TEMPLATES = (
+    "colin27_1005",
+    *("GSN-HydroCel-65_1.0", "GSN-HydroCel-129", "GSN-HydroCel-257"),
+    *("biosemi128", "biosemi160", "biosemi256"),
+)
 
 #: BIDS channel type of each type that mne tells from names and headers; others are MISC.
 TYPES = {"eeg": "EEG", "eog": "EOG", "ecg": "ECG", "emg": "EMG", "stim": "TRIG", "resp": "RESP", "gsr": "GSR"}
@@ -147,13 +156,43 @@ def read_signal(vhdr):
 
 
 def positions(names):
-    """Template positions of electrodes on the head (10-05 system).
+    """Template positions of electrodes on the head.
+
+    All names are looked up in the one template of `TEMPLATES` that knows most of them, the first of these where
+    several know as many. Any other template than the 10-05 system is turned so that nasion and ears lie as there.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Upper and lower case are the same; the vertex reference of an EGI net may go by its number (E65, E129, E257).
 
     Returns
     -------
     ndarray (channels, 3)
-        In m, in mne's head frame; NaN for a name that the template does not know. Names are matched without case.
+        In m, in the frame of the 10-05 template (x to the right, y to the front, z up); NaN for a name that the
+        template does not know.
     """
-    template = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
-    lower = {name.lower(): where for name, where in template.items()}
-    return np.array([lower.get(name.lower(), np.full(3, np.nan)) for name in names])
+    wanted = [str(name).lower() for name in names]
+    best, most = _template(TEMPLATES[0]), -1
+    for kind in TEMPLATES:
+        known = sum(name in _template(kind) for name in wanted)
+        if known > most:
+            best, most = _template(kind), known
+        if most == len(wanted):
+            break
+    return np.array([best.get(name, np.full(3, np.nan)) for name in wanted]).reshape(-1, 3)
+
+
+@cache
+def _template(kind):
+    """Position of each electrode of a template, by its name in lower case, in the frame of the 10-05 template."""
+    montage = mne.channels.make_standard_montage(kind)
+    found = {name.lower(): where for name, where in montage.get_positions()["ch_pos"].items()}
+    if kind == TEMPLATES[0]:
+        return found
+    frame = mne.channels.compute_native_head_t(mne.channels.make_standard_montage(TEMPLATES[0]))["trans"]
+    turn = np.linalg.solve(frame, mne.channels.compute_native_head_t(montage)["trans"])
+    found = {name: turn[:3, :3] @ where + turn[:3, 3] for name, where in found.items()}
+    if kind.startswith("GSN"):
+        found[f"e{len(found)}"] = found["cz"]
+    return found
