@@ -182,6 +182,10 @@ def test_order_and_index_of_the_table_change_nothing(rng):
         assert (hed.find(shuffled, SIDECAR, hed_version=VERSION, **ask) == here[order]).all()
     _, account = hed.select(shuffled, SIDECAR, {"eyes": "Def/Eyes"}, hed_version=VERSION)
     assert account["unsorted"] == int((np.diff(BLOCKS["onset"].to_numpy()[order]) < 0).sum()) > 0
+    (repair,) = account["repairs"]
+    assert repair["code"] == "ONSETS_UNORDERED"
+    times = shuffled["onset"].to_numpy()
+    assert repair["lines"] == [row + 2 for row in range(len(times)) if times[row] < times[: row + 1].max()]
 
 
 def test_select_gives_times_and_an_account():
@@ -193,7 +197,8 @@ def test_select_gives_times_and_an_account():
     ]
     assert account["counts"] == {"tone": 2, "press": 1}
     assert (account["rows"], account["annotated"], account["distinct"]) == (7, 6, 6)
-    assert account["overlaps"] == {} and account["unknown"] == {}
+    assert account["overlaps"] == {} and account["errors"] == [] and account["repairs"] == []
+    assert account["skipped"] == 0 and account["unannotated"] == {}
     json.dumps(account, allow_nan=False)
 
 
@@ -217,12 +222,6 @@ def test_intervals():
     assert not len(inside)
 
 
-def test_tags_that_the_schema_lacks_are_reported():
-    sidecar = {"kind": {"HED": {"beep": "Sensory-event, Nosuchtag, Def/Nosuch"}}}
-    _, account = hed.select(BLOCKS, sidecar, {"a": "Sensory-event"}, hed_version=VERSION)
-    assert account["unknown"] == {"Nosuchtag": [1, 3], "Def/Nosuch": [1, 3]}
-
-
 @pytest.mark.parametrize(
     ("events", "sidecar", "code", "words"),
     [
@@ -233,7 +232,7 @@ def test_tags_that_the_schema_lacks_are_reported():
         (table((0, "close")), SIDECAR, "bad-hed", "line 2 of events.tsv"),
         (BLOCKS, {"note": {"Description": "nothing"}}, "bad-hed", "add HED tags"),
         (BLOCKS, {"kind": {"HED": {"beep": "Red, (Blue"}}}, "bad-hed", "line 3"),
-        (BLOCKS, {"kind": {"HED": {"beep": "(Onset, Red)"}}}, "bad-hed", "Def"),
+        (BLOCKS, {"kind": {"HED": {"beep": "(Onset, Red)"}}}, "bad-hed", "no def tag"),
         (BLOCKS, {"kind": {"HED": {"beep": "(Delay/3 m, (Red))"}}}, "bad-hed", "Delay/3 m"),
     ],
 )

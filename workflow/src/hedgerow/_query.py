@@ -16,6 +16,7 @@ must lie in different parts of one group: both hands are ``[Hand && To-left-of] 
 """
 
 import difflib
+import functools
 import re
 
 from hedgerow.account import Fault
@@ -50,12 +51,17 @@ def schema(hed_version):
     hedgerow.account.Fault
         ``bad-hed`` if no version is declared or it does not come with hedtools.
     """
+    versions = (hed_version,) if isinstance(hed_version, str) else tuple(hed_version or ())
+    if not versions:
+        raise Fault("bad-hed", "dataset_description.json declares no HEDVersion: add it, for example 8.3.0")
+    return _schema(versions)
+
+
+@functools.lru_cache(maxsize=16)
+def _schema(versions):
     from hed import HedFileError
     from hed.schema import hed_cache, load_schema_version
 
-    versions = [hed_version] if isinstance(hed_version, str) else list(hed_version or [])
-    if not versions:
-        raise Fault("bad-hed", "dataset_description.json declares no HEDVersion: add it, for example 8.3.0")
     folder = hed_cache.INSTALLED_CACHE_LOCATION
     bundled = hed_cache.get_hed_versions(folder, library_name="all")
     for version in ",".join(versions).split(","):
@@ -67,9 +73,11 @@ def schema(hed_version):
                 f"HEDVersion {version!r} of dataset_description.json does not come with hedtools, which has {known}",
             )
     try:
-        return load_schema_version(versions if len(versions) > 1 else versions[0], xml_folder=folder)
+        return load_schema_version(list(versions) if len(versions) > 1 else versions[0], xml_folder=folder)
     except HedFileError as error:
-        raise Fault("bad-hed", f"HEDVersion {versions} of dataset_description.json does not load: {error}") from error
+        raise Fault(
+            "bad-hed", f"HEDVersion {', '.join(versions)} of dataset_description.json does not load: {error}"
+        ) from error
 
 
 def canonical(tag):
@@ -111,12 +119,23 @@ class Query:
         self._handlers = {}
         self._handler_for((False,) * len(self._absent))
         self._present = [self._handler([self._terms[i][1:]]) for i in self._absent]
+        written = {term.lstrip("@").strip('"').casefold() for term in self._terms if "/" in term}
+        #: Tags with a value or a name that the query writes out, whole or (with a * at the end) in part.
+        self._written = {term: self._handler([term]) for term in sorted(written)}
 
     def matches(self, forms):
         """Whether one of the `forms` (`HedString` objects, see `forms`) of an annotation matches."""
         found = tuple(any(handler.search(form) for form in forms) for handler in self._present)
         handler = self._handler_for(found)
         return any(handler.search(form) for form in forms)
+
+    def touches(self, tag):
+        """Whether the query writes out a value of `tag`, which ends where the value begins (``Duration/``)."""
+        return any(term.startswith(tag.casefold()) for term in self._written)
+
+    def outcome(self, forms):
+        """Which of the tags that the query writes out are in the `forms` of one tag: tuple of bool."""
+        return tuple(any(handler.search(form) for form in forms) for handler in self._written.values())
 
     def _handler_for(self, found):
         """Handler in which each ``@A`` with A `found` in some form of the annotation can no longer be true."""
@@ -215,6 +234,13 @@ def _names(hed_schema):
     return {entry.short_tag_name.casefold() for one in schemas for entry in one.tags.all_entries}
 
 
+def parse_leniently(text, hed_schema, definitions=None):
+    """`HedString` of an annotation, empty if its parentheses do not pair."""
+    from hed import HedString
+
+    return HedString(text, hed_schema, def_dict=definitions)
+
+
 def parse(text, hed_schema, definitions=None):
     """`HedString` of an annotation.
 
@@ -223,9 +249,7 @@ def parse(text, hed_schema, definitions=None):
     hedgerow.account.Fault
         ``bad-hed`` if the parentheses do not pair (hedtools would give an empty annotation).
     """
-    from hed import HedString
-
-    annotation = HedString(text, hed_schema, def_dict=definitions)
+    annotation = parse_leniently(text, hed_schema, definitions)
     if not annotation.children and text.strip(" ,"):
         raise Fault("bad-hed", f"the parentheses of the HED annotation {text!r} do not pair: correct the sidecar")
     return annotation
