@@ -17,6 +17,10 @@ def small(**more):
     return {"study": "s", "datasets": {"d": {"source": "simulate"}}, **more}
 
 
+def _one(**block):
+    return small(datasets={"d": block})
+
+
 def test_defaults_are_filled_in_at_every_depth():
     done = config.complete(small(recipes={"standard": {"asr_cutoff": 5}}), SCHEMA)
     assert done["recipes"]["standard"]["asr_cutoff"] == 5
@@ -48,6 +52,19 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
         (small(recipes={"standard": {"highpass": [0.75, 0.25]}}), ["recipes.standard.highpass", "below"]),
         (small(recipes={"standard": {"reference": "Cz"}}), ["recipes.standard.reference", "Cz"]),
         (small(split={"stratify": ["sex"]}), ["split.stratify", "blocks"]),
+        (_one(source="openneuro"), ["datasets.d", "'openneuro'", "key version"]),
+        (_one(source="nemar"), ["datasets.d", "'nemar'", "key version"]),
+        (_one(source="nemar", version="1.0", path="x"), ["datasets.d.path", "'path'", "drop"]),
+        (_one(source="simulate", path="x"), ["datasets.d.path", "'path'"]),
+        (_one(source="path", path="x", version="1"), ["datasets.d.version", "'openneuro' and 'nemar'", "'path'"]),
+        (_one(source="path", path="x", accession="ds1"), ["datasets.d.accession", "'openneuro'"]),
+        (_one(source="path", path="x", url="u"), ["datasets.d.url", "'openneuro'"]),
+        (_one(source="path", path="x", keep_raw=False), ["datasets.d.keep_raw", "'openneuro'"]),
+        (_one(source="openneuro", version=1.0), ["datasets.d.version", "1.0"]),
+        (_one(source="simulate", only={"task": []}), ["datasets.d.only.task", "empty list"]),
+        (_one(source="simulate", only={"sex": {"F": 1}}), ["datasets.d.only.sex"]),
+        (_one(source="simulate", only={"sex": True}), ["datasets.d.only.sex", "True"]),
+        (small(pilot=0), ["pilot", "0"]),
     ],
 )
 def test_a_fault_is_one_sentence_that_names_the_key(given, words):
@@ -62,6 +79,37 @@ def test_an_empty_section_is_empty_and_an_empty_block_is_all_defaults():
     done = config.complete(small(networks=None, recipes={"standard": None}), SCHEMA)
     assert done["networks"] == {}
     assert done["recipes"]["standard"] == config.defaults(SCHEMA, "recipe")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"source": "openneuro", "version": "2.0.2", "accession": "ds003645", "url": "u", "keep_raw": False},
+        {"source": "nemar", "version": "1.0"},
+        {"source": "path", "path": "x", "only": {"task": "rest", "age": 12, "run": ["01", 2]}},
+    ],
+)
+def test_keys_of_a_source_are_taken(block):
+    assert config.complete(_one(**block), SCHEMA)["datasets"]["d"]["source"] == block["source"]
+
+
+def test_a_folder_that_is_gone_is_refused_unless_its_table_is_there(tmp_path):
+    given = config.complete(_one(source="path", path=str(tmp_path / "gone")), SCHEMA)
+    (tmp_path / "index/d").mkdir(parents=True)
+    with pytest.raises(config.ConfigError, match=r"datasets\.d\.path: there is no folder"):
+        config.check_folders(given, tmp_path / "index")
+    (tmp_path / "index/d/recordings.tsv").write_text("rec\n")
+    config.check_folders(given, tmp_path / "index")
+
+
+def test_the_name_of_a_recording_may_look_like_a_number():
+    assert config.complete(small(recording=5), SCHEMA)["recording"] == "5"
+
+
+def test_the_nearest_come_first():
+    known = ["alpha", "Beta", *(f"c{k}" for k in range(20))]
+    assert config.nearest("beta", known, 2) == "'Beta', 'alpha' and 20 more"
+    assert config.nearest("x", []) == "none"
 
 
 def test_the_demo_is_valid():

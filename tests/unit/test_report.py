@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from hedgerow import account, config, report, store, table
+from hedgerow import account, config, layout, report, store, table
 from hedgerow.nets import evaluate
 from hedgerow.report import grids, networks, outcome, recordings, signals
 
@@ -132,6 +132,12 @@ def _study(subjects, units=None):
     return files, settings, signals_
 
 
+def _about(**rejected):
+    """The whole study; `rejected`: sentences by subject."""
+    rows = layout.rows("results/index/lab/recordings.tsv")
+    return {"lab": {row["rec"]: rejected.get(f"sub{row['subject']}") for row in rows}}
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -145,7 +151,7 @@ def _text(page):
 
 def test_the_page_says_what_happened(here):
     files, settings, _ = _study(6, ["all"])
-    page = report.page(files, config=settings)
+    page = report.page(files, config=settings, about=_about())
     text = _text(page)
     assert "handmade" in text and "7 recordings: 6 ok, 1 quarantined" in text
     assert "not-finite" in text and "<script" not in page and "&lt;script&gt;alert(1)" in page
@@ -159,8 +165,8 @@ def test_the_page_says_what_happened(here):
 
 def test_the_page_repeats_and_asks_for_nothing_outside(here):
     files, settings, _ = _study(6, ["all"])
-    page = report.page(files, config=settings)
-    assert page == report.page(files, config=settings)
+    page = report.page(files, config=settings, about=_about())
+    assert page == report.page(files, config=settings, about=_about())
     assert {link[:1] if link[0] == "#" else link for link in re.findall(r'(?:src|href)="(.{5})', page)} == {
         "data:",
         "#",
@@ -171,20 +177,40 @@ def test_the_page_repeats_and_asks_for_nothing_outside(here):
 
 def test_sections_of_what_is_not_there_are_left_out(here):
     files, settings, _ = _study(6)
-    page = report.page(files, config=settings)
+    page = report.page(files, config=settings, about=_about())
     assert re.findall(r'<section id="(\w+)"', page) == ["recordings", "cleaning", "windows", "responses", "config"]
     assert set(re.findall(r'href="#(\w+)"', page)) == {"recordings", "cleaning", "windows", "responses", "config"}
 
 
 def test_a_study_of_quarantined_recordings_alone_has_a_page(here):
     files, settings, _ = _study(0)
-    text = _text(report.page(files, config=settings))
+    text = _text(report.page(files, config=settings, about=_about()))
     assert "1 recording: 0 ok, 1 quarantined" in text and "0 windows of 0 people" in text
+
+
+def test_a_pilot_a_filter_and_a_rejection_are_said(here):
+    files, settings, _ = _study(2)
+    settings |= {"pilot": 3}
+    settings["datasets"]["lab"]["only"] = {"task": "x", "sex": ["F", "M"]}
+    files |= {key: [path for path in files[key] if "sub-01" not in path] for key in ("accounts", "stores")}
+    page = report.page(files, config=settings, about=_about(sub01="rejected by A. B.: fell asleep"))
+    text = _text(page)
+    assert "Only the first 3 subjects of each dataset were used" in text
+    assert text.index("Only the first 3 subjects") < text.index("3 recordings: 1 ok, 2 quarantined")
+    assert "only recordings with task x and sex F or M are used" in text
+    assert "overrides rejected rejected by A. B.: fell asleep" in text
+    text = _text(report.page(files, config=settings, about=_less()))
+    assert "sub-01" not in text
+
+
+def _less():
+    """As `_about`, without the first subject."""
+    return {"lab": {rec: None for rec in _about()["lab"] if "sub-01" not in rec}}
 
 
 def test_fewer_than_five_people_are_shown_one_by_one(here):
     files, settings, raw = _study(3, ["lab/01", "lab/02", "lab/03"])
-    text = _text(report.page(files, config=settings))
+    text = _text(report.page(files, config=settings, about=_about()))
     assert "fewer than five people, so inference is per person" in text
     assert text.count("sub-02") >= 2 and "sub-01, sub-02, sub-03: 7 units: few." in text
     units, people = signals._means(signals._window_moments(files["stores"][:3]), ["high", "low"])
@@ -266,7 +292,7 @@ def test_a_recording_without_any_window_is_quarantined(here):
     files, _, _ = _study(2)
     why = account.quarantined("windows", account.Fault("no-match", "no event matches"))
     store.write_empty(files["stores"][0], why)
-    found = recordings.collect(files["recordings"], files["accounts"], files["stores"])
+    found = recordings.collect(files["recordings"], files["accounts"], files["stores"], _about())
     assert [(each["status"], each["reason"]) for each in found] == [
         ("quarantined", "no-match"), ("ok", ""), ("quarantined", "not-finite"),
     ]  # fmt: skip

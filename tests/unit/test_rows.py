@@ -104,10 +104,10 @@ def test_people_of_several_datasets(tmp_path):
         folder.mkdir()
         table.write(
             folder / "recordings.tsv",
-            pd.DataFrame({"subject": ["01", "01", "02"], "status": ["ok", "ok", "quarantined"]}),
+            pd.DataFrame({"subject": ["01", "01", "02"], "rec": [f"{dataset}1", f"{dataset}2", f"{dataset}3"]}),
         )
         table.write(folder / "participants.tsv", pd.DataFrame({"participant_id": ["sub-01"], "sex": ["F"]}))
         listed.append(folder / "recordings.tsv")
         described.append(folder / "participants.tsv")
-    found = rows.people(listed, described)
+    found = rows.people(listed, described, {"a": ["a1", "a2"], "b": ["b2"]})
     assert found["label"].tolist() == ["a-01", "b-01"] and found["sex"].tolist() == ["F", "F"]

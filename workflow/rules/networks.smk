@@ -27,6 +27,7 @@ rule split:
         runtime=lambda w, attempt: attempt * 5,
     params:
         split=STUDY.split(),
+        chosen=lambda w: STUDY.chosen(),
         code=digest("split"),
     message:
         "deal the people of the study to folds"

@@ -56,6 +56,7 @@ rule publish:
         mem_mb=lambda w, attempt: attempt * 2000,
         runtime=lambda w, attempt: attempt * 60,
     params:
+        about=lambda w: STUDY.about(w.dataset),
         selections=config["selections"],
         template=template("derivative_README.md.j2"),
         code=digest("publish"),

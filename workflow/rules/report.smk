@@ -49,6 +49,7 @@ rule report:
         runtime=lambda w, attempt: attempt * 30,
     params:
         config=config,
+        about=lambda w: STUDY.about(),
         template=template("report.html.j2"),
         code=digest("report"),
     message:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hedgerow import account, layout, log, publish, table
+from hedgerow import account, layout, log, overrides, publish, table
 
 log.start(snakemake)
 given, params, tree = snakemake.input, snakemake.params, Path(snakemake.output.description).parent
@@ -13,7 +13,7 @@ done = publish.gather(
     raw=layout.root(snakemake.wildcards.dataset),
     stems=stems,
     features=given.features,
-    recordings=table.read(given.recordings),
+    recordings=overrides.within(layout.rows(given.recordings), params.about),
     participants=table.read(given.participants, text=True),
     split=table.read(given.split[0]) if given.split else None,
     config=given.config,

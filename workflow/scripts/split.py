@@ -3,7 +3,7 @@
 from hedgerow import log, rows, split, table
 
 log.start(snakemake)
-people = rows.people(snakemake.input.recordings, snakemake.input.participants)
+people = rows.people(snakemake.input.recordings, snakemake.input.participants, snakemake.params.chosen)
 dealt = split.assign(people, **snakemake.params.split)
 dealt["left_out"] = dealt.groupby("person")["label"].transform("first")
 log.say(

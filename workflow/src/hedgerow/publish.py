@@ -39,8 +39,10 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
         Per recording the path of its results up to ``_desc-``, in the derivative of the recipe.
     features : list of path
         Feature stores of the dataset.
-    recordings, participants, split : DataFrame
-        ``recordings.tsv``, ``participants.tsv`` and ``split.tsv`` (None without networks).
+    recordings : list of dict
+        Rows of ``recordings.tsv`` that the study is about.
+    participants, split : DataFrame
+        ``participants.tsv`` and ``split.tsv`` (None without networks).
     config : path
         The merged config, which goes to ``code/``.
     selections : dict
@@ -54,7 +56,7 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
     tree, raw = Path(tree), Path(raw)
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
-    left = [row for row in recordings.to_dict("records") if row["status"] != "ok"]
+    left = [row for row in recordings if row["status"] != "ok"]
     left = [{"rec": row["rec"], "reason": row["reason"], "message": row["message"]} for row in left]
     published = []
     for stem in map(str, stems):

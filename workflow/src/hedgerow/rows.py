@@ -58,13 +58,15 @@ def collect(stores, participants):
     return pd.concat(tables, ignore_index=True)
 
 
-def people(recordings, participants):
+def people(recordings, participants, chosen):
     """Every subject of the study that has a recording, one row each.
 
     Parameters
     ----------
     recordings, participants : list of path
         ``recordings.tsv`` and ``participants.tsv`` of the datasets, in the same order.
+    chosen : dict of str to list of str
+        Recordings that the study uses, by dataset.
 
     Returns
     -------
@@ -76,7 +78,7 @@ def people(recordings, participants):
     for listed, described in zip(recordings, participants):
         dataset = Path(listed).parent.name
         rows = table.read(listed)
-        subjects = sorted(rows["subject"][rows["status"] == "ok"].astype(str).unique())
+        subjects = sorted(rows["subject"][rows["rec"].isin(chosen[dataset])].astype(str).unique())
         found = pd.DataFrame({"dataset": dataset, "subject": subjects})
         found["participant_id"] = "sub-" + found["subject"]
         known = table.read(described)

@@ -14,7 +14,7 @@ from . import grids, networks, outcome, recordings, signals
 TEMPLATE = Path(__file__).parents[1] / "templates" / "report.html.j2"
 
 
-def page(files, *, config):
+def page(files, *, config, about):
     """The page as text.
 
     Parameters
@@ -24,13 +24,15 @@ def page(files, *, config):
         ``metrics``, ``curves``, ``trainings``, ``split``, ``recoveries``, ``validations``; lists may be empty.
     config : dict
         The completed config.
+    about : dict of str to dict
+        By dataset the recordings that the study is about, and why a person rejected them (None: not).
 
     Returns
     -------
     str
         HTML.
     """
-    found = recordings.collect(files["recordings"], files["accounts"], files["stores"])
+    found = recordings.collect(files["recordings"], files["accounts"], files["stores"], about)
     kept = [path for path in files["stores"] if recordings.store.account(path)["status"] == "ok"]
     places, selections = signals.places(kept), config["selections"]
     trained = networks.networks(files["metrics"], files["curves"], files["trainings"], files["split"])
@@ -41,6 +43,7 @@ def page(files, *, config):
         "digest": hashlib.sha256(text.encode()).hexdigest()[:12],
         "config": text,
         "datasets": config["datasets"],
+        "pilot": config["pilot"],
         "recipe": config["recipes"][config["recipe"]] | {"name": config["recipe"]},
         "recordings": found,
         "left": recordings.left(found),

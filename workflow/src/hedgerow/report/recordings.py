@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from .. import account, layout, plot, store
+from .. import account, layout, overrides, plot, store
 from .._canvas import picture
 from ..grid.bootstrap import MIN_CLUSTERS
 
@@ -15,7 +15,7 @@ PLACE = re.compile(r"derivatives/(?P<dataset>[^/]+)/[^/]+/(?P<rec>.+)_desc-(?P<n
 BAD = ("flat", "uncorrelated", "marked")
 
 
-def collect(indices, accounts, stores):
+def collect(indices, accounts, stores, about):
     """One entry per recording of the study, in the order of the index.
 
     Parameters
@@ -26,6 +26,8 @@ def collect(indices, accounts, stores):
         Accounts of the cleaning.
     stores : list of path
         Windows stores of all selections.
+    about : dict of str to dict
+        By dataset the recordings that the study is about, and why a person rejected them (None: not).
 
     Returns
     -------
@@ -37,11 +39,11 @@ def collect(indices, accounts, stores):
     found = {}
     for path in map(str, indices):
         dataset = path.split("/")[-2]
-        for row in layout.rows(path):
+        for row in overrides.within(layout.rows(path), about[dataset]):
             entry = {key: row[key] for key in ("rec", "subject", "status", "reason", "message")}
             found[dataset, row["rec"]] = entry | {
                 "dataset": dataset,
-                "stage": "index",
+                "stage": "overrides" if row["reason"] == "rejected" else "index",
                 "clean": None,
                 "windows": {},
                 "left": [],
