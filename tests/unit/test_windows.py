@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.signal
 
 from hedgerow import windows
 from hedgerow.account import Fault
@@ -49,7 +48,7 @@ def test_windows_around_events_hold_the_right_samples():
     np.testing.assert_allclose(index["onset"], [0.8, 2.304, 3.8])
     np.testing.assert_allclose(index["zero"], [1.0, 2.504, 4.0])
     assert index["hed"].tolist() == ["Sensory-event, Red", "Sensory-event, Blue", "Sensory-event, Red"]
-    assert info == {"sfreq": 100.0, "names": ["A", "B"], "tmin": -0.2}
+    assert info == {"sfreq": 100.0, "names": ["A", "B"], "positions": None, "tmin": -0.2}
     assert marked["window_class"].fillna("n/a").tolist() == ["red", "blue", "n/a", "red"]
     pd.testing.assert_frame_equal(marked.drop(columns="window_class"), events)
     assert account["windows"] == {"red": 2, "blue": 1} and account["samples"] == 70
@@ -136,43 +135,211 @@ def test_the_nearest_sample_is_taken_halves_upwards():
     assert windows.cut(x, 128.0, [], 5).shape == (0, 1, 5)
 
 
-# --- montage and rate
+# --- intervals from one event to another
 
 
-def test_montage_is_found_whatever_the_case_and_spelt_as_the_study_does():
-    x, names, rate = windows.harmonise(ramp(3, 10), 100.0, ["Fc5", "CZ", "Oz"], montage=["Cz", "FC5"])
-    assert names == ["Cz", "FC5"] and rate == 100.0
-    np.testing.assert_array_equal(x, ramp(3, 10)[[1, 0]])
+#: A prompt starts what the next prompt of the other kind ends; trials of something else lie between.
+UNTIL = {"red": "Blue", "blue": "Red"}
+
+
+def spans(events, until=UNTIL, duration=100.0, **ask):
+    """First and last window of 1 s of each interval: rows of (event, label, start, end), and the account."""
+    ask = {"hed_version": VERSION, "classes": CLASSES, "kind": "intervals", "length": 1.0, **ask}
+    index, account = windows.select(events, SIDECAR, duration, until=until, **ask)
+    by_event = index.groupby("event")
+    found = zip(by_event["label"].first(), by_event["onset"].min(), by_event["onset"].max() + 1.0)
+    return [(event, *values) for event, values in zip(by_event.groups, found)], account
+
+
+def test_an_interval_lasts_until_the_next_event_that_matches():
+    events = table((2, "red"), (3, "open"), (7, "blue"), (8, "close"), (12, "red"), (13, "later"), (17, "blue"))
+    found, account = spans(events)
+    assert found == [(0, "red", 2, 7), (2, "blue", 7, 12), (4, "red", 12, 17)]
+    # nothing ends the last one: it is not taken to last to the end of the recording
+    assert account["unclosed"] == [6] and account["counts"] == {"red": 2, "blue": 2}
+    assert account["overlaps"] == {} and account["queries"]["until"] == UNTIL
+    json.dumps(account, allow_nan=False)
+
+
+def test_a_second_start_ends_the_first_and_starts_anew():
+    found, account = spans(table((2, "red"), (5, "red"), (9, "blue"), (11, "blue"), (15, "red")))
+    assert found == [(0, "red", 2, 5), (1, "red", 5, 9), (2, "blue", 9, 11), (3, "blue", 11, 15)]
+    assert account["unclosed"] == [4]
+
+
+def test_a_missing_start_or_end_makes_no_interval_up():
+    # the blue at 9 is missing: red lasts to its own next start, not beyond
+    found, account = spans(
+        table((2, "red"), (5, "blue"), (7, "red"), (12, "red")), until={"red": "Blue", "blue": "Red"}
+    )
+    assert found == [(0, "red", 2, 5), (1, "blue", 5, 7), (2, "red", 7, 12)] and account["unclosed"] == [3]
+    with pytest.raises(Fault, match="until") as fault:
+        spans(table((2, "red")))
+    assert fault.value.code == "no-match"
+
+
+def test_only_a_later_event_ends_an_interval():
+    found, account = spans(table((2, "red"), (2, "blue"), (5, "blue"), (5, "red")), until="Sensory-event")
+    # each of the two at 2 s ends at 5 s, neither ends the other at once
+    assert found == [(0, "red", 2, 5), (1, "blue", 2, 5)] and account["unclosed"] == [2, 3]
+
+
+def test_two_starts_at_one_time_are_one_interval():
+    found, account = spans(table((2, "red"), (2, "red"), (5, "blue")), classes={"red": "Red"}, until="Blue")
+    assert found == [(1, "red", 2, 5)] and account["short"] == [0]
+
+
+def test_one_query_ends_the_intervals_of_all_labels():
+    found, account = spans(table((2, "red"), (4, "blue"), (9, "later"), (20, "blue")), until="Agent-action")
+    assert found == [(0, "red", 2, 9), (1, "blue", 4, 9)] and account["unclosed"] == [3]
+
+
+def test_a_delayed_event_ends_an_interval_at_its_own_time():
+    found, _ = spans(table((2, "red"), (4, "later")), classes={"red": "Red"}, until="Green")
+    assert found == [(0, "red", 2, 5)]  # 4 s and a delay of 1.5 s, in windows of 1 s
+
+
+def test_rows_may_come_in_any_order():
+    events = table((17, "blue"), (2, "red"), (12, "red"), (7, "blue"))
+    found, account = spans(events)
+    assert sorted(found, key=lambda span: span[2]) == [(1, "red", 2, 7), (3, "blue", 7, 12), (2, "red", 12, 17)]
+    assert account["unclosed"] == [0]
+
+
+def test_during_is_held_against_the_start_alone():
+    events = table((1, "open"), (2, "red"), (5, "close"), (7, "blue"), (12, "red"), (17, "blue"))
+    found, account = spans(events, classes={"red": "Red"}, until="Blue", during="Def/Eyes")
+    assert found == [(1, "red", 2, 7)] and account["unclosed"] == []
+
+
+def test_an_interval_is_trimmed_and_tiled():
+    index, account = windows.select(
+        table((1.0, "red"), (8.0, "blue"), (9.5, "red")),
+        SIDECAR,
+        20.0,
+        hed_version=VERSION,
+        classes=CLASSES,
+        kind="intervals",
+        until=UNTIL,
+        tmin=0.5,
+        tmax=-0.5,
+        length=2.0,
+        step=1.5,
+    )
+    np.testing.assert_allclose(index["onset"], [1.5, 3.0, 4.5])
+    assert account["short"] == [1] and account["unclosed"] == [2] and account["windows"] == {"red": 3, "blue": 0}
+
+
+def test_events_past_the_end_of_the_recording_are_told():
+    found, account = spans(table((2, "red"), (7, "blue"), (12, "red"), (13, "open")), duration=10.0)
+    assert account["beyond"] == [2, 3]
+    assert found == [(0, "red", 2, 7), (1, "blue", 7, 10)] and account["outside"] == [1, 1]
 
 
 @pytest.mark.parametrize(
-    ("rate", "sfreq"), [(250.0, 128.0), (256.0, 128.0), (160.0, 128.0), (512.0, 100.0), (499.9, 128.0)]
+    ("ask", "key"),
+    [
+        ({"kind": "events", "tmax": 1.0, "until": "Blue"}, "until.*kind"),
+        ({"until": {"red": "Blue"}}, "until.*lacks blue"),
+        ({"until": {"red": "Blue", "blue": "Red", "rde": "Red"}}, "until.*adds rde"),
+        ({"until": ["Blue"]}, "until"),
+        ({"until": {"red": "Blue", "blue": "Nosuchtag"}}, "until: blue.*Nosuchtag"),
+    ],
 )
-def test_resampling_keeps_the_passband_and_folds_nothing_back(rate, sfreq):
-    t = np.arange(int(20 * rate)) / rate
-    low, high = 0.3 * sfreq, min(0.51 * sfreq, 0.49 * rate)
-    x = np.stack([np.sin(2 * np.pi * low * t), np.sin(2 * np.pi * high * t), np.full_like(t, 7.0)])
-    y, _, new = windows.harmonise(x, rate, list("abc"), sfreq=sfreq)
-    assert new == pytest.approx(sfreq, rel=1e-6)
-    inner = slice(int(2 * sfreq), -int(2 * sfreq))
-    wanted = np.sin(2 * np.pi * low * np.arange(y.shape[1]) / new)
-    np.testing.assert_allclose(y[0, inner], wanted[inner], atol=1e-3)  # also no delay
-    if high >= 0.5 * sfreq:
-        assert np.abs(y[1, inner]).max() < 2e-4  # 74 dB
-    np.testing.assert_allclose(y[2], 7.0, atol=2e-3)
+def test_an_end_that_makes_no_sense_names_its_key(ask, key):
+    selection = dict.fromkeys(("tmax", "step", "during", "not_during", "baseline", "channels"))
+    selection |= {"classes": CLASSES, "kind": "intervals", "length": 1.0, "tmin": 0.0, "channels_by": "name", **ask}
+    given = {name: selection[name] for name in ("classes", "kind", "length", "tmin", "tmax", "until")}
+    with pytest.raises(ValueError, match=key):
+        windows.select(table((1, "red"), (4, "blue")), SIDECAR, 20.0, hed_version=VERSION, **given)
+    with pytest.raises(ValueError, match=f"config: selections.a.{key}"):
+        windows.check(selection, [VERSION], name="selections.a")
 
 
-def test_resampling_agrees_with_an_ideal_one_within_the_band(rng):
-    taps = scipy.signal.firwin(401, 20, fs=250)
-    x = scipy.signal.lfilter(taps, 1, rng.standard_normal((2, 5000)))
-    y, *_ = windows.harmonise(x, 250.0, ["a", "b"], sfreq=125.0)
-    np.testing.assert_allclose(y[:, 200:-200], x[:, ::2][:, 200:-200], atol=2e-3 * x.std())
+# --- segments that the cleaning marked as bad
 
 
-def test_keeping_the_rate_keeps_the_samples():
-    x = ramp(2, 100)
-    assert windows.harmonise(x, 250.0, ["a", "b"], sfreq=250.0)[0] is x
-    assert windows.harmonise(x, 250.0, ["a", "b"])[0] is x
+def cut_with(bad, reject=0.0, **ask):
+    events = table((1.0, "red"), (4.0, "blue"), (7.0, "red"))
+    ask = {"hed_version": VERSION, "classes": CLASSES, "tmax": 2.0, **ask}
+    return windows.windows(ramp(1, 1000), 100.0, ["A"], events, SIDECAR, None, (), bad, **ask, reject=reject)
+
+
+def test_windows_in_bad_segments_are_left_out_and_named():
+    signal, index, marked, _, account = cut_with([[2.99, 4.0], [8.0, 8.01]])
+    # 1 to 3 s and 7 to 9 s touch bad segments; 4 to 6 s starts where one ends
+    assert index["event"].tolist() == [1] and signal[:, 0, 0].tolist() == [400]
+    assert account["rejected"] == {"red": [0, 2], "blue": []} and account["windows"] == {"red": 0, "blue": 1}
+    assert marked["window_class"].fillna("n/a").tolist() == ["n/a", "blue", "n/a"]
+    assert account["counts"] == {"red": 2, "blue": 1}  # what the queries found
+
+
+@pytest.mark.parametrize(
+    ("reject", "kept"), [(0.0, [2]), (0.24, [2]), (0.25, [1, 2]), (0.5, [0, 1, 2]), (1.0, [0, 1, 2]), (None, [0, 1, 2])]
+)
+def test_the_share_that_may_be_bad_is_a_bound(reject, kept):
+    # of the 2 s of each window, 1 s in two pieces, 0.5 s and none are bad
+    _, index, *_, account = cut_with([[0.5, 1.5], [2.0, 2.5], [5.5, 6.5]], reject)
+    assert index["event"].tolist() == kept
+    assert sorted(account["rejected"]["red"] + account["rejected"]["blue"]) == sorted({0, 1, 2} - set(kept))
+
+
+def test_tiles_are_rejected_one_by_one():
+    _, index, *_, account = cut_with([[4.6, 4.7], [5.9, 6.0]], length=0.5)
+    assert index["onset"].tolist() == [1.0, 1.5, 2.0, 2.5, 4.0, 5.0, 7.0, 7.5, 8.0, 8.5]
+    assert account["rejected"] == {"red": [], "blue": [1, 1]}
+
+
+def test_nothing_is_rejected_where_nothing_was_looked_for():
+    for bad in ((), None, []):
+        assert len(cut_with(bad)[1]) == 3
+
+
+def test_rejection_survives_the_rounding_of_floats():
+    """Windows and bad segments that meet at a sample do not overlap, whatever the sum of floats says."""
+    for number in range(3, 90):
+        edge = 0.1 * number
+        bad = [[0.0, edge]]
+        events = pd.DataFrame({"onset": [edge], "kind": ["red"]})
+        ask = {"hed_version": VERSION, "classes": CLASSES, "tmax": 0.7}
+        _, index, *_ = windows.windows(ramp(1, 1000), 100.0, ["A"], events, SIDECAR, None, (), bad, **ask)
+        assert len(index) == 1
+
+
+def test_a_recording_without_a_good_window_says_what_to_do():
+    with pytest.raises(Fault, match="raise reject") as fault:
+        cut_with([[0.0, 10.0]], 0.5)
+    assert fault.value.code == "bad-segments"
+    with pytest.raises(ValueError, match="reject"):
+        cut_with([[0.0, 10.0]], 50)
+
+
+def test_a_recording_takes_its_bad_channels_from_the_table():
+    channels = pd.DataFrame({"name": ["A", "B", "E", "C", "D"], "type": ["EEG", "EEG", "EOG", "EEG", "EEG"]})
+    channels["status"] = ["good", "bad", "good", "good", "good"]
+    where = {"A": [0, 0, 0], "B": [0, 0, 0.05], "C": [0, 0, 0.06], "D": [0.1, 0, 0], "X": [0, 0, 0.052]}
+    events = table((1.0, "red"), (4.0, "red"))
+    selection = {"classes": CLASSES, "tmax": 1.0, "channels": ["X"], "channels_by": "nearest"}
+    signal, index, _, sidecar, info, account = windows.recording(
+        ramp(5, 1000),
+        100.0,
+        channels,
+        events,
+        SIDECAR,
+        VERSION,
+        lambda names: np.array([where[name] for name in names], dtype=float),
+        [[4.5, 4.6]],
+        **selection,
+    )
+    # B is the nearest but bad, E no EEG; the second window lies in a bad segment
+    assert account["montage"] == {"X": {"electrode": "C", "mm": 8.0}}
+    np.testing.assert_array_equal(signal[0, 0], 3000.0 + np.arange(100, 200))
+    assert index["event"].tolist() == [0] and info["names"] == ["X"]
+    np.testing.assert_array_equal(info["positions"], [where["X"]])
+    assert sidecar["window_class"]["Levels"]["red"].endswith("Red")
+
+
+# --- montage and rate
 
 
 def test_windows_after_resampling_hold_the_same_moment():

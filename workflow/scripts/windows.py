@@ -6,16 +6,19 @@ from hedgerow.windows import recording
 log.start(snakemake)
 params, row, out, wildcards = snakemake.params, snakemake.params.row, snakemake.output, snakemake.wildcards
 try:
-    account.demand(account.read(snakemake.input.account))
+    cleaned = account.read(snakemake.input.account)
+    account.demand(cleaned)
     x, sfreq = io.read_signal(snakemake.input.header)
     channels = table.read(snakemake.input.channels)
     raw = (*bids.events(layout.root(wildcards.dataset), row), row["hed_version"])
-    signal, index, events, sidecar, info, found = recording(x, sfreq, channels, *raw, **params.selection)
+    signal, index, events, sidecar, info, found = recording(
+        x, sfreq, channels, *raw, io.positions, cleaned["bad_segments"], **params.selection
+    )
     table.write(out.events, events)
     account.write(out.sidecar, sidecar)
     place = {**wildcards, "subject": row["subject"], "source": f"bids:raw:{row['signal']}", "code": params.code}
     place |= {"parameters": params.selection, "account": account.ok("windows", **found)}
-    store.write(out.store, signal, index, **info, positions=io.positions(info["names"]), attrs=place)
+    store.write(out.store, signal, index, **info, attrs=place)
 except account.Fault as fault:
     log.say(f"quarantined ({fault.code}): {fault.message}")
     account.leave("windows", fault, out)

@@ -7,9 +7,8 @@ are 256 samples. The sample of a time is the nearest one, halves upwards.
 import numpy as np
 import pandas as pd
 
-from hedgerow import hed
+from hedgerow import _until, hed, montage
 from hedgerow.account import Fault
-from hedgerow.montage import harmonise
 
 
 def select(
@@ -20,12 +19,14 @@ def select(
     hed_version,
     classes,
     kind="events",
+    until=None,
     tmin=0.0,
     tmax=None,
     length=None,
     step=None,
     during=None,
     not_during=None,
+    on_error="quarantine",
 ):
     """Times of the windows that a selection gives in one recording, before a sample of signal is read.
 
@@ -44,6 +45,10 @@ def select(
     kind : {"events", "intervals"}
         A window around each event that matches, or windows along each interval that matches (``Onset`` to ``Offset``,
         or a ``Duration`` tag; an ``Onset`` that is never closed lasts to the end of the recording).
+    until : str, dict of str to str, or None
+        What ends an interval that an event of `classes` starts: one HED query, or one for each label. The interval
+        ends at the next later event that matches, or where an event of its label starts anew; one that nothing ends
+        gives no windows. ``None``: intervals are those of the annotation. Only with intervals.
     tmin : float
         Start of the span in s after the event, or after the start of the interval; negative for before.
     tmax : float or None
@@ -56,6 +61,8 @@ def select(
         From one tile to the next in s; ``None``: `length`, no overlap.
     during, not_during : str or None
         HED query for what must, or must not, be ongoing at the event or the start of the interval.
+    on_error : {"quarantine", "skip_rows"}
+        What an error in the annotation of a row does (`hedgerow.hed.select`).
 
     Returns
     -------
@@ -64,7 +71,8 @@ def select(
         window, s: the event, or the start of the window where a span is tiled), ``hed`` (annotation of the row).
     account : dict
         That of `hedgerow.hed.select`, and ``kind``, ``windows`` per label, ``outside`` and ``short`` (event rows whose
-        window left the recording, or whose span is shorter than `length`).
+        window left the recording, or whose span is shorter than `length`), ``unclosed`` (event rows of starts that
+        nothing ends, with `until`) and ``beyond`` (event rows whose onset lies past the end of the recording).
 
     Raises
     ------
@@ -73,14 +81,18 @@ def select(
     hedgerow.account.Fault
         ``no-events``, ``bad-events``, ``bad-hed``, ``no-match`` or ``too-short``.
     """
-    length = _span_length(kind, tmin, tmax, length, step)
-    queries = {"hed_version": hed_version, "during": during, "not_during": not_during}
+    length, ends_by = _span_length(kind, tmin, tmax, length, step), _until.queries(until, classes, kind)
+    rows = hed.Events(events, sidecar, hed_version=hed_version, on_error=on_error)
+    context = {"during": during, "not_during": not_during}
     if kind == "events":
-        found, account = hed.select(events, sidecar, classes, **queries)
+        found, account = rows.select(classes, **context)
         starts = found["onset"].to_numpy() + tmin
         ends = found["onset"].to_numpy() + tmax
     else:
-        found, account = hed.intervals(events, sidecar, classes, **queries)
+        if ends_by is None:
+            found, account = rows.intervals(classes, **context)
+        else:
+            found, account = _until.intervals(rows, classes, ends_by, hed_version=hed_version, **context)
         starts = found["start"].to_numpy() + tmin
         ends = found["end"].fillna(duration).to_numpy() + (tmax or 0.0)
     if not len(found):
@@ -94,11 +106,16 @@ def select(
     table["onset"] = np.repeat(starts, counts) + number * (step or length)
     table["zero"] = table["onset"] if tiled else np.repeat(starts, counts) - tmin
     inside = (table["onset"] > -1e-6) & (table["onset"] + length < duration + 1e-6)
-    account |= {
-        "kind": kind,
-        "short": found["row"][counts == 0].tolist(),
-        "outside": table["event"][~inside].tolist(),
-    }
+    account = (
+        {"unclosed": []}
+        | account
+        | {
+            "kind": kind,
+            "beyond": np.flatnonzero(rows.onsets >= duration).tolist(),
+            "short": found["row"][counts == 0].tolist(),
+            "outside": table["event"][~inside].tolist(),
+        }
+    )
     table = table[inside].reset_index(drop=True)[["onset", "event", "label", "zero", "hed"]]
     return table, account | {"windows": _per_label(table, classes)}
 
@@ -169,10 +186,14 @@ def windows(
     names,
     events,
     sidecar,
+    locate=None,
+    unusable=(),
+    bad_segments=(),
     *,
     hed_version,
     classes,
     kind="events",
+    until=None,
     tmin=0.0,
     tmax=None,
     length=None,
@@ -182,6 +203,9 @@ def windows(
     baseline=None,
     sfreq=None,
     channels=None,
+    channels_by="name",
+    reject=0.0,
+    on_error="quarantine",
 ):
     """Labelled windows of one recording.
 
@@ -193,14 +217,24 @@ def windows(
         Its sampling rate in Hz.
     names : list of str
         Its channels.
-    events, sidecar, hed_version, classes, kind, tmin, tmax, length, step, during, not_during
+    events, sidecar, hed_version, classes, kind, until, tmin, tmax, length, step, during, not_during, on_error
         As in `select`.
+    locate : callable or None
+        Positions of electrodes by name (`hedgerow.io.positions`).
+    unusable : sequence of str
+        Bad channels that were not interpolated.
+    bad_segments : sequence of (float, float), or None
+        Start and end in s of what the cleaning marked as bad (`hedgerow.clean.clean`); None: not looked for.
     baseline : (float, float) or None
         Subtracted from each window, see `subtract_baseline`; time zero is the event, or the start of a tile.
     sfreq : float or None
         Sampling rate of the study in Hz; ``None`` keeps that of the recording.
     channels : list of str or None
         Montage of the study; ``None`` keeps all channels.
+    channels_by : {"name", "nearest", "spline"}
+        How a channel of the montage is found in the recording (`hedgerow.montage.place`).
+    reject : float or None
+        Largest share of a window, 0 to 1, that bad segments may cover; ``None``: such windows stay.
 
     Returns
     -------
@@ -211,37 +245,44 @@ def windows(
     events : pandas.DataFrame
         All rows as they came, with a column ``window_class``: the label of the windows that the row gave, else NaN.
     info : dict
-        ``sfreq`` (Hz), ``names``, ``tmin`` (time of the first sample of a window in s).
+        ``sfreq`` (Hz), ``names``, ``positions`` (m, or None without `locate`), ``tmin`` (time of the first sample of a
+        window in s).
     account : dict
-        That of `select`, and ``sfreq_in``, ``sfreq``, ``channels``, ``samples`` per window.
+        That of `select`, and ``rejected`` (per label the event row of each window left out for bad segments),
+        ``montage`` (the mapping of `hedgerow.montage.place`), ``sfreq_in``, ``sfreq``, ``channels``, ``samples`` per
+        window.
 
     Raises
     ------
     ValueError, hedgerow.account.Fault
-        As in `select`, `harmonise` and `subtract_baseline`; ``outside`` if every window leaves the recording.
+        As in `select`, `hedgerow.montage` and `subtract_baseline`; ``outside`` if every window leaves the recording,
+        ``bad-segments`` if bad segments leave none.
     """
     selection = {"tmin": tmin, "tmax": tmax, "length": length, "step": step, "during": during, "not_during": not_during}
-    table, account = select(
-        events, sidecar, x.shape[-1] / rate, hed_version=hed_version, classes=classes, kind=kind, **selection
-    )
-    x, names, new_rate = harmonise(x, rate, names, sfreq=sfreq, montage=channels)
+    selection |= {"hed_version": hed_version, "classes": classes, "kind": kind, "until": until, "on_error": on_error}
+    table, account = select(events, sidecar, x.shape[-1] / rate, **selection)
+    x, names, positions, mapping = montage.place(x, names, channels, by=channels_by, locate=locate, unusable=unusable)
+    x, new_rate = montage.resample(x, rate, sfreq)
     n_samples = int(_samples(_span_length(kind, tmin, tmax, length, step), new_rate))
     if n_samples < 1:
         raise ValueError(f"tmin, tmax, length: a window has no sample at {new_rate:g} Hz: lengthen it")
     first = _samples(table["onset"], new_rate)
     inside = (first >= 0) & (first + n_samples <= x.shape[-1])  # rounding may take a sample over the end
     account["outside"] += table["event"][~inside].tolist()
-    table = table[inside].reset_index(drop=True)
+    table, first = table[inside].reset_index(drop=True), first[inside]
+    spoilt = _spoilt(first / new_rate, n_samples / new_rate, bad_segments, reject)
+    account["rejected"] = {label: table["event"][spoilt & (table["label"] == label)].tolist() for label in classes}
+    table = table[~spoilt].reset_index(drop=True)
     if not len(table):
-        raise Fault("outside" if account["outside"] else "too-short", _none_left(account, x.shape[-1] / new_rate))
+        raise _none_left(account, x.shape[-1] / new_rate, reject)
     signal = cut(x, new_rate, table["onset"], n_samples)
     start = float((table["onset"] - table["zero"]).iloc[0])
-    info = {"sfreq": new_rate, "names": names, "tmin": round(start, 9)}
+    info = {"sfreq": new_rate, "names": names, "positions": positions, "tmin": round(start, 9)}
     if baseline is not None:
         signal = subtract_baseline(signal, new_rate, info["tmin"], baseline)
     given = table.groupby("event")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
     marked = events.assign(window_class=pd.Series(np.arange(len(events)), index=events.index).map(given))
-    account |= {"windows": _per_label(table, classes), "sfreq_in": float(rate), "sfreq": new_rate}
+    account |= {"windows": _per_label(table, classes), "montage": mapping, "sfreq_in": float(rate), "sfreq": new_rate}
     return signal, table, marked, info, account | {"channels": len(names), "samples": n_samples}
 
 
@@ -260,11 +301,15 @@ def check(selection, versions, *, name):
     Raises
     ------
     ValueError
-        Times that make no window, a query that does not parse or names an unknown tag.
+        Times that make no window, a montage that cannot be found so, a query that does not parse or names an unknown
+        tag.
     """
     queries = {f"classes: {label}": query for label, query in selection["classes"].items()}
     queries |= {key: selection[key] for key in ("during", "not_during") if selection[key] is not None}
     try:
+        until = _until.queries(selection["until"], selection["classes"], selection["kind"]) or {}
+        queries |= {f"until: {label}": query for label, query in until.items()}
+        montage.check(selection["channels"], selection["channels_by"])
         length = _span_length(*(selection[key] for key in ("kind", "tmin", "tmax", "length", "step")))
         if selection["baseline"] is not None:
             tiled = selection["length"] is not None
@@ -287,7 +332,7 @@ def _version(text):
     return text.split(",") if "," in text else text
 
 
-def recording(x, rate, channels, events, sidecar, hed_version, /, **selection):
+def recording(x, rate, channels, events, sidecar, hed_version, locate=None, bad_segments=(), /, **selection):
     """Windows of the EEG channels of one clean recording, its marked events and their sidecar.
 
     Parameters
@@ -297,11 +342,13 @@ def recording(x, rate, channels, events, sidecar, hed_version, /, **selection):
     rate : float
         In Hz.
     channels : pandas.DataFrame
-        ``name`` and ``type`` of each channel.
+        ``name``, ``type`` and ``status`` of each channel after cleaning.
     events, sidecar
         Of the raw recording.
     hed_version : str
         As in ``recordings.tsv``: versions separated by commas.
+    locate, bad_segments
+        As in `windows`.
     **selection
         Keywords of `windows`.
 
@@ -313,9 +360,10 @@ def recording(x, rate, channels, events, sidecar, hed_version, /, **selection):
     if not hed_version:
         raise Fault("bad-hed", "dataset_description.json names no HEDVersion: add it, or drop the dataset")
     eeg = (channels["type"] == "EEG").to_numpy()
-    selection["hed_version"] = _version(hed_version)
+    x, channels, selection["hed_version"] = x[eeg], channels[eeg], _version(hed_version)
+    unusable = list(channels["name"][channels["status"] == "bad"])
     signal, table, marked, info, account = windows(
-        x[eeg], rate, list(channels["name"][eeg]), events, sidecar, **selection
+        x, rate, list(channels["name"]), events, sidecar, locate, unusable, bad_segments, **selection
     )
     levels = {label: f"matches the HED query: {query}" for label, query in selection["classes"].items()}
     about = {"Description": "Class of the windows that the event gave; n/a: none", "Levels": levels}
@@ -362,8 +410,29 @@ def _unmatched(account):
     )
 
 
-def _none_left(account, duration):
-    return (
+def _spoilt(starts, length, bad_segments, reject):
+    """Mask of the windows that bad segments cover by more than the share `reject`; all times in s."""
+    if reject is None or not bad_segments:
+        return np.zeros(len(starts), dtype=bool)
+    if not 0 <= reject <= 1:
+        raise ValueError(f"reject={reject}: give the share of a window, 0 to 1, or null")
+    low, high = np.asarray(bad_segments, dtype=float).T
+    covered = np.minimum(starts[:, None] + length, high) - np.maximum(starts[:, None], low)
+    # a billionth of a window is the noise of floats, not an overlap
+    return np.maximum(covered, 0).sum(axis=1) > (reject + 1e-9) * length
+
+
+def _none_left(account, duration, reject):
+    """Fault of a recording whose last window has gone."""
+    rejected = sum(map(len, account["rejected"].values()))
+    if rejected:
+        return Fault(
+            "bad-segments",
+            f"the cleaning marked more than {reject:g} of each of {rejected} windows as bad and no other is left: "
+            "raise reject, set it to null, or leave the recording out",
+        )
+    return Fault(
+        "outside" if account["outside"] else "too-short",
         f"no window fits into the recording of {duration:g} s: {len(account['outside'])} leave it, "
-        f"{len(account['short'])} spans are shorter than length: change tmin, tmax or length"
+        f"{len(account['short'])} spans are shorter than length: change tmin, tmax or length",
     )
