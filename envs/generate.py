@@ -17,7 +17,7 @@ PYTHON = "3.11"
 FAMILIES = {
     "runner": "the machine that submits: Snakemake alone",
     "signal": "index, clean, windows",
-    "stats": "spectra, design, moments, grid",
+    "stats": "manifest, spectra, design, moments, grid",
     "networks": "split, train, evaluate",
     "publish": "publish, report",
 }

@@ -29,6 +29,7 @@ RULES = {
         f"{REC}_desc-sounds_windows.zarr.zip",
         [f"{REC}_desc-sounds_{end}" for end in ("windows.zarr.zip", "events.tsv", "events.json")],
     ),
+    "manifest": (f"{S}/manifest_eyes.tsv", [f"{S}/manifest_eyes.tsv"]),
     "spectra": (f"{D}/features/eyes_psd_0of2.zarr.zip", [f"{D}/features/eyes_psd_0of2.zarr.zip"]),
     "design": (f"{S}/grid/response/design.json", [f"{S}/grid/response/design.json", f"{S}/grid/response/rows.tsv"]),
     "moments": (f"{S}/grid/alpha/moments_tiny_0of2.npz", [f"{S}/grid/alpha/moments_tiny_0of2.npz"]),

@@ -8,7 +8,7 @@ makes  results/studies/<study>/grid/<model>/  design.json  moments_<dataset>_<pa
 rule design:
     """One design for all recordings: levels, coding, rank, from the rows of all windows."""
     input:
-        stores=lambda w: STUDY.stores([config["models"][w.model]["selection"]]),
+        manifest=lambda w: STUDY.manifest(config["models"][w.model]["selection"]),
         participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
     output:
         design="results/studies/<study>/grid/{model}/design.json",
@@ -72,7 +72,7 @@ rule grid:
         moments=lambda w: STUDY.parts(
             f"results/studies/{config['study']}/grid/{w.model}/moments_{{dataset}}_{{part}}.npz"
         ),
-        stores=lambda w: STUDY.values(w.model),
+        stores=lambda w: STUDY.values_of_few(w.model),
     output:
         maps="results/studies/<study>/grid/{model}/maps.zarr.zip",
         account="results/studies/<study>/grid/{model}/account.json",

@@ -40,7 +40,7 @@ rule train:
     input:
         split="results/studies/<study>/split.tsv",
         participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
-        stores=lambda w: STUDY.network_stores(w.network),
+        manifest=lambda w: STUDY.manifest(config["networks"][w.network]["selection"]),
     output:
         weights="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}.safetensors",
         curve="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}_curve.tsv",
@@ -55,7 +55,7 @@ rule train:
         IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * int(input.size_mb)),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * STUDY.stored_mb(input.manifest)),
         runtime=lambda w, attempt: attempt * 240,
         gpu=1,
     params:
@@ -74,7 +74,7 @@ rule evaluate:
     input:
         split="results/studies/<study>/split.tsv",
         participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
-        stores=lambda w: STUDY.network_stores(w.network),
+        manifest=lambda w: STUDY.manifest(config["networks"][w.network]["selection"]),
         weights=lambda w: STUDY.trained(w.network, ".safetensors"),
         curves=lambda w: STUDY.trained(w.network, "_curve.tsv"),
         accounts=lambda w: STUDY.trained(w.network, "_account.json"),
@@ -91,7 +91,7 @@ rule evaluate:
         IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * int(input.size_mb)),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * STUDY.stored_mb(input.manifest)),
         runtime=lambda w, attempt: attempt * 60,
         gpu=1,
     params:

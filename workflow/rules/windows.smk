@@ -2,6 +2,7 @@
 
 needs  {rec}_desc-clean_*  and the events of the recording
 makes  {rec}_desc-<selection>_events.tsv|.json  {rec}_desc-<selection>_windows.zarr.zip
+       results/studies/<study>/manifest_<selection>.tsv    every store of the study, its account in short
 """
 
 
@@ -75,3 +76,29 @@ rule windows:
         "{wildcards.dataset}: cut windows '{wildcards.selection}' of {wildcards.rec}"
     script:
         "../scripts/windows.py"
+
+
+rule manifest:
+    """List the windows stores of a selection: what design, training and report start from."""
+    input:
+        stores=lambda w: STUDY.stores([w.selection]),
+    output:
+        "results/studies/<study>/manifest_{selection}.tsv",
+    log:
+        "results/logs/manifest/<study>/{selection}.log",
+    benchmark:
+        "results/benchmarks/manifest/<study>/{selection}.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    container:
+        IMAGES["stats"]
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 1000,
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        code=digest("manifest"),
+    message:
+        "list the windows '{wildcards.selection}'"
+    script:
+        "../scripts/manifest.py"

@@ -1,10 +1,10 @@
 """One design for all recordings: levels, coding, rank, from the rows of all windows."""
 
-from hedgerow import account, log, rows, table
+from hedgerow import account, log, rows, store, table
 from hedgerow.grid import design
 
 log.start(snakemake)
-table.write(snakemake.output.rows, rows.collect(snakemake.input.stores, snakemake.input.participants))
+table.write(snakemake.output.rows, rows.collect(store.listed(snakemake.input.manifest), snakemake.input.participants))
 found = table.read(snakemake.output.rows)
 model = design.build(snakemake.params.model["formula"], found)
 design.contrasts(model, snakemake.params.model["contrasts"])

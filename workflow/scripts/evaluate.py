@@ -1,13 +1,14 @@
 """Open the test sets once: predictions of every fold and seed, metrics with intervals over subjects."""
 
-from hedgerow import account, log, table
+from hedgerow import account, log, store, table
 from hedgerow.nets import data
 
 log.start(snakemake)
 given, block = snakemake.input, snakemake.params.network
-found, classes = data.examples(given.stores, given.participants, given.split, block)
+stores = store.listed(given.manifest)
+found, classes = data.examples(stores, given.participants, given.split, block)
 where = {"threads": snakemake.params.threads, "gpus": snakemake.resources.gpu}
-tables = data.predictions(given.weights, given.stores, found, block, **where)
+tables = data.predictions(given.weights, stores, found, block, **where)
 done = data.summary(tables, classes, block)
 for row in done["results"][done["main_seed"]]["scores"]:
     log.say(f"{row['level']} {row['metric']}: {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")

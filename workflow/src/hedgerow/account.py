@@ -17,6 +17,7 @@ REASONS = {
     "missing-file": "a file that the recording needs is not there",
     "unreadable": "the signal file cannot be read",
     "truncated": "the signal file is shorter than its header says",
+    "bad-sidecar": "a JSON sidecar is no JSON object",
     "no-channels": "no usable EEG channel is left",
     "bad-channels-table": "channels.tsv does not describe the signal",
     "missing-channel": "a channel of the study's montage is not in the recording",
@@ -100,8 +101,13 @@ def of(path):
     """Account of a result: an account file (.json), or a store (.zarr.zip), whose attributes hold it."""
     if not str(path).endswith(".zip"):
         return read(path)
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read("zarr.json"))["attributes"].get("account")
+    return attributes(path).get("account")
+
+
+def attributes(store):
+    """Attributes of a store (.zarr.zip), read without opening an array."""
+    with zipfile.ZipFile(store) as archive:
+        return json.loads(archive.read("zarr.json"))["attributes"]
 
 
 def write(path, account):

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from hedgerow import account as accounts
+from hedgerow import table
 from hedgerow.account import Fault
 
 #: Windows per chunk of the shard: the least that a reader of single windows has to decode.
@@ -145,6 +146,33 @@ def index(path):
 def account(path):
     """Account in a store, read without opening an array (standard library only)."""
     return accounts.of(path)
+
+
+def manifest(paths):
+    """What stores hold, a row each, read without opening an array.
+
+    Parameters
+    ----------
+    paths : list of path
+        Windows stores.
+
+    Returns
+    -------
+    DataFrame
+        ``store`` (path), ``status``, ``reason``, ``windows`` (number), ``size`` (bytes).
+    """
+    rows = []
+    for path in map(str, paths):
+        told = account(path)
+        number = sum(told.get("windows", {}).values())
+        rows.append((path, told["status"], told.get("reason"), number, os.path.getsize(path)))
+    return pd.DataFrame(rows, columns=["store", "status", "reason", "windows", "size"])
+
+
+def listed(path):
+    """Paths of the stores with windows that a manifest (a file) lists."""
+    found = table.read(path, text=True)
+    return list(found["store"][found["status"] == "ok"])
 
 
 def open(url_or_path):

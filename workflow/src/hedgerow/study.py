@@ -13,6 +13,9 @@ from .layout import SOURCE, part_of, rows, tree
 
 INDEX = "results/index/{dataset}/recordings.tsv"
 DERIVATIVES = "results/derivatives/{dataset}/{recipe}/{rec}"
+#: People below which a grid is handed the windows themselves; many more than it needs for inference over people, for
+#: some may leave on the way.
+FEW = 50
 FEATURES = "results/derivatives/{dataset}/{recipe}/features"
 
 
@@ -200,9 +203,18 @@ class Study:
             return self.stores([block["selection"]], dataset, part)
         return self.parts(f"{FEATURES}/{block['selection']}_{block['feature']}_{{part}}.zarr.zip", dataset, part)
 
-    def network_stores(self, network):
-        """Windows stores on which a network is trained and judged."""
-        return self.stores([self.config["networks"][network]["selection"]])
+    def values_of_few(self, model):
+        """Stores of `values`, where there may be too few people for inference over them; else none: moments do."""
+        people = {(d, row["subject"]) for d in self.config["datasets"] for row in self.recordings(d)}
+        return self.values(model) if len(people) < FEW else []
+
+    def manifest(self, selection):
+        """Table of the study's windows stores of one selection."""
+        return f"results/studies/{self.config['study']}/manifest_{selection}.tsv"
+
+    def stored_mb(self, manifest):
+        """Megabytes of the stores that a manifest lists, rounded up."""
+        return -(-sum(int(row["size"]) for row in rows(manifest)) // 10**6)
 
     def trained(self, network, ending):
         """What `train` leaves for every seed and fold of a network: files that end in `ending`."""
