@@ -2,7 +2,7 @@
 
 needs  the dataset's folder, or the parameters of a simulation
 makes  results/raw/<dataset>/            a simulated BIDS dataset and its receipt
-       results/index/<dataset>/          recordings.tsv, participants.tsv, digests of the signals
+       results/index/<dataset>/          recordings.tsv, participants.tsv, digests of the files
 """
 
 
@@ -55,6 +55,7 @@ checkpoint index:
         runtime=lambda w, attempt: attempt * 240,
     params:
         tree=lambda w: STUDY.tree(w.dataset),
+        remote=lambda w: STUDY.remote(w.dataset),
         code=digest("index"),
     message:
         "{wildcards.dataset}: list the recordings"
