@@ -256,10 +256,11 @@ class Lexicon:
             self._outcomes[key] = compiled.outcome(_query.forms(tag, self.schema, self.definitions))
         return self._outcomes[key]
 
-    def answer(self, compiled, key, text):
-        """Whether `text` matches; texts of one `key` have the same answer."""
+    def answer(self, compiled, key, write):
+        """Whether the text that `write()` gives matches; texts of one `key` have the same answer."""
         key = compiled.text, key
         if key not in self._answers:
+            text = write()
             if text not in self._forms:
                 self._forms[text] = _query.forms(text, self.schema, self.definitions)
             self._answers[key] = compiled.matches(self._forms[text])

@@ -37,18 +37,20 @@ class Annotation:
     lasts: list = field(default_factory=list)  # (seconds, content) of Duration groups
     delayed: list = field(default_factory=list)  # (seconds, Annotation) of Delay groups
 
-    def __post_init__(self):
-        self.own = self.moment
+    own: str = ""  # what starts here: everything but the ends and what comes later
+    anchors: list = field(default_factory=list)  # definition and value with Offset, Inset or Onset
 
     def close(self):
-        """Settle `own`, what starts here: everything but the ends and what comes later."""
+        """Settle `own` and `anchors`."""
         self.own = join(self.moment, *(content for _, content in self.starts + self.lasts))
+        self.anchors = [(anchor, "Offset") for anchor in self.stops] + [(anchor, "Inset") for anchor in self.marks]
+        self.anchors += [(anchor, "Onset") for anchor, _ in self.starts]
         return self
 
     @property
     def temporal(self):
         """Whether something starts, lasts, ends or goes on here."""
-        return bool(self.starts or self.stops or self.marks or self.lasts)
+        return bool(self.anchors or self.lasts)
 
 
 @dataclass
@@ -187,15 +189,13 @@ class Timeline:
         list of (int, str, bool)
             Row, sentence, and whether the row is used all the same.
         """
-        found, opened, group, used, last = [], set(), None, {}, np.nan
-        for entry in self._temporal.tolist():
-            part, row, now = self.parts[self.which[entry]], self.rows[entry], self.times[entry]
-            if not now - last <= _SAME:
+        found, opened, used, last = [], set(), {}, -np.inf
+        for part, row, now in self._visited(self._temporal):
+            if now - last > _SAME:
                 used = {}
-            last = now
-            group = {}
-            for anchor, kind in self._anchors(part):
-                if anchor in group:
+            last, here = now, {}
+            for anchor, kind in part.anchors:
+                if anchor in here:
                     found.append((row, f"Def/{anchor} starts or ends twice in this row", False))
                 elif anchor in used:
                     # an end and then a start are plain; every other pair of rows at one time is not
@@ -203,22 +203,19 @@ class Timeline:
                     found.append((row, f"Def/{anchor} has an {used[anchor]} at the same time in another row", plain))
                 elif kind != "Onset" and anchor not in opened:
                     found.append((row, f"an {kind} of Def/{anchor}, which no Onset has started", False))
-                group[anchor] = kind
-                (opened.add if kind == "Onset" else opened.discard)(anchor) if kind != "Inset" else None
-            used |= group
+                here[anchor] = kind
+                if kind == "Onset":
+                    opened.add(anchor)
+                elif kind == "Offset":
+                    opened.discard(anchor)
+            used |= here
         return found
-
-    @staticmethod
-    def _anchors(part):
-        yield from ((anchor, "Offset") for anchor in part.stops)
-        yield from ((anchor, "Inset") for anchor in part.marks)
-        yield from ((anchor, "Onset") for anchor, _ in part.starts)
 
     def follow(self, used):
         """Find everything that lasts, over the rows of the mask `used`; an Offset of what is not open ends nothing."""
         self.spans, opened = [], {}
-        for entry in self._temporal[used[self.rows[self._temporal]]].tolist():
-            part, now = self.parts[self.which[entry]], float(self.times[entry])
+        entries = self._temporal[used[self.rows[self._temporal]]]
+        for entry, (part, row, now) in zip(entries.tolist(), self._visited(entries)):
             for anchor in part.stops:
                 if anchor in opened:
                     opened.pop(anchor).end = now
@@ -228,7 +225,12 @@ class Timeline:
                 opened[anchor] = Span(entry, content, part.moment)
                 self.spans.append(opened[anchor])
             for seconds, content in part.lasts:
-                self.spans.append(Span(entry, content, part.moment, now + self._time(seconds, self.rows[entry])))
+                self.spans.append(Span(entry, content, part.moment, now + self._time(seconds, row)))
+
+    def _visited(self, entries):
+        """Part, row and time of `entries`, as Python's own numbers."""
+        parts = (self.parts[number] for number in self.which[entries].tolist())
+        return zip(parts, self.rows[entries].tolist(), self.times[entries].tolist())
 
     def contexts(self, numbers):
         """What is ongoing at each entry: after the entry that starts it and before its end.

@@ -19,6 +19,8 @@ The query language is that of `hedgerow._query`; here it meets a table of events
 however many rows and tables bear it (`hedgerow._lexicon`); ``config/queries.md`` tells all of this to users.
 """
 
+import functools
+
 import numpy as np
 import pandas as pd
 
@@ -344,13 +346,14 @@ class Events:
         which, combinations = timeline.contexts(numbers)
         keys, answers = list(contents), []
         for combination in combinations:
-            text = f"(Event-context,({_timeline.join(*(texts[number] for number in combination))}))"
             key = ("context", *(keys[number] for number in combination))
-            answers.append(bool(combination) and self._lexicon.answer(compiled, key, text))
+            ongoing = [texts[number] for number in combination]
+            answers.append(bool(ongoing) and self._lexicon.answer(compiled, key, functools.partial(_context, ongoing)))
         return np.array(answers, dtype=bool)[which]
 
     def _answer(self, compiled, template, row, classes):
-        return self._lexicon.answer(compiled, self._key(template, row, classes), self._table.fill(template, row))
+        key = self._key(template, row, classes)
+        return self._lexicon.answer(compiled, key, lambda: self._table.fill(template, row))
 
     def _key(self, template, row, classes):
         """Texts of one key have the same answer: the template, and what the query has to do with its values."""
@@ -397,6 +400,11 @@ def _exclusive(columns, hits):
     one = number == 1
     table = pd.DataFrame({name: values[one] for name, values in columns.items()})
     return table.assign(label=labels[hit[one].argmax(axis=1)]), overlaps
+
+
+def _context(texts):
+    """What is ongoing, as one annotation."""
+    return f"(Event-context,({_timeline.join(*texts)}))"
 
 
 def _numbered(texts):
