@@ -17,6 +17,7 @@ if "study" not in config:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/hooks.smk"
 include: "workflow/rules/index.smk"
+include: "workflow/rules/coverage.smk"
 include: "workflow/rules/clean.smk"
 include: "workflow/rules/windows.smk"
 include: "workflow/rules/spectra.smk"

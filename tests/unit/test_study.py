@@ -103,6 +103,6 @@ def test_jobs_ask_by_the_size_of_what_they_read(demo):
 
 
 def test_a_job_of_a_cluster_does_not_walk_through_the_dataset(demo, monkeypatch):
-    monkeypatch.setattr(study, "tree", lambda root: pytest.fail("the dataset was walked through"))
+    monkeypatch.setattr(study, "tree", lambda *_: pytest.fail("the dataset was walked through"))
     inside = study.Study(demo.config, demo.index, in_job=True)
     assert inside.tree("a") and inside.tree("b") is None

@@ -50,7 +50,7 @@ rule report:
     params:
         config=config,
         about=lambda w: STUDY.about(),
-        template=template("report.html.j2"),
+        template=[template("report.html.j2"), template("page.css")],
         code=digest("report"),
     message:
         f"write results/studies/{config['study']}/report.html"

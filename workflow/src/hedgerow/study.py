@@ -117,6 +117,11 @@ class Study:
         found = self.scope(dataset, absent=absent)
         return {row["rec"]: row["message"] if row["reason"] == "rejected" else None for row in found}
 
+    def shifts(self, dataset, *, absent=False):
+        """Seconds that overrides add to the onsets of recordings of a dataset, where they do."""
+        found = {row["rec"]: self.override(dataset, row["rec"], "shift") for row in self.scope(dataset, absent=absent)}
+        return {rec: said["shift"][0]["value"] for rec, said in found.items() if said}
+
     def check(self):
         """Refuse filters and overrides that mean nothing, of every dataset whose table is there and not outdated.
 
@@ -269,7 +274,8 @@ class Study:
         if not os.path.isdir(self.root(dataset)) and known.is_file():
             return account.read(known)["tree"]
         if dataset not in self._trees:
-            self._trees[dataset] = tree(self.root(dataset))
+            # with its table of digests, by which a signal that has yet to come is told from one that was dropped
+            self._trees[dataset] = tree(self.root(dataset), f"results/index/{dataset}/sha256.tsv")
         return self._trees[dataset]
 
     def block(self, recipe, name):

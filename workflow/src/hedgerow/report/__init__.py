@@ -63,8 +63,9 @@ def page(files, *, config, about):
 
 
 def _environment():
+    loader, undefined = jinja2.FileSystemLoader(TEMPLATE.parent), jinja2.StrictUndefined
     environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=undefined
     )
     environment.filters |= {"fixed": fixed, "figures": figures, "percent": percent, "grouped": grouped}
     return environment
