@@ -19,6 +19,8 @@ REASONS = {
     "truncated": "the signal file is shorter than its header says",
     "bad-sidecar": "a JSON sidecar is no JSON object",
     "no-channels": "no usable EEG channel is left",
+    "bad-channels": "the signal has several channels of one name, or EEG channels of unlike rates",
+    "not-continuous": "the recording is cut into epochs or interrupted",
     "bad-channels-table": "channels.tsv does not describe the signal",
     "missing-channel": "a channel of the study's montage is not in the recording",
     "not-finite": "samples are NaN or infinite",
