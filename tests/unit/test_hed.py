@@ -108,9 +108,15 @@ def test_a_query_that_would_go_wrong_silently_is_refused(query, words):
     assert words in str(error.value)
 
 
-def test_onset_is_no_query_for_events():
-    with pytest.raises(ValueError, match="during"):
-        hed.find(BLOCKS, SIDECAR, "Onset", hed_version=VERSION)
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("Onset", "during"), ("Event/Sensory-event", "write 'Sensory-event'"), ("Duration/2 s", "kind")],
+)
+def test_a_query_that_finds_no_event_is_refused(query, words):
+    with pytest.raises(ValueError, match=words):
+        hed.find(BLOCKS, SIDECAR, query, hed_version=VERSION)
+    with pytest.raises(ValueError, match=words):
+        hed.check(query, hed_version=VERSION)
 
 
 @pytest.mark.parametrize("version", ["7.1.2", None, "nolibrary_1.0.0", []])
@@ -222,6 +228,9 @@ def test_intervals():
     assert not len(inside)
 
 
+# --- faulty rows
+
+
 @pytest.mark.parametrize(
     ("events", "sidecar", "code", "words"),
     [
@@ -241,6 +250,151 @@ def test_bad_tables_are_faults_that_name_the_place(events, sidecar, code, words)
         hed.find(events, sidecar, "Red", hed_version=VERSION)
     assert fault.value.code == code
     assert words in fault.value.message
+
+
+FAULTY = {
+    "kind": {
+        "HED": {
+            "good": "Sensory-event, (Def/Eyes, Onset)",
+            "bad": "Sensory-event, Nosuchtag, (Def/Eyes, Onset)",
+            "twice": "Sensory-event, Red, Red",
+            "close": "Experiment-structure, (Def/Eyes, Offset)",
+            "mark": "Sensory-event, (Def/Eyes, Inset, (Circle))",
+            "press": "Agent-action, Press",
+            "undefined": "Agent-action, Def/Nosuch",
+        }
+    },
+    "defs": {"HED": {"eyes": "(Definition/Eyes, (Task, Label/Eyes-open))"}},
+}
+
+
+def skipping(events, sidecar=FAULTY):
+    return hed.Events(events, sidecar, hed_version=VERSION, on_error="skip_rows")
+
+
+def test_faulty_rows_are_told_with_line_place_and_code():
+    events = table((0, "press"), (1, "bad"), (2, "undefined"), (3, "bad"), (4, "press"))
+    with pytest.raises(Fault) as fault:
+        hed.find(events, FAULTY, "Press", hed_version=VERSION)
+    assert fault.value.code == "bad-hed"
+    for words in ("line 3 of events.tsv (onset 1 s), column kind, key bad", "Nosuchtag", "3 of 5", "skip_rows"):
+        assert words in fault.value.message
+    selected, account = hed.select(events, FAULTY, {"it": "Event"}, hed_version=VERSION, on_error="skip_rows")
+    assert selected["row"].tolist() == [0, 4]
+    assert account["skipped"] == 3
+    first, second = account["errors"]
+    assert (first["line"], first["lines"], first["code"]) == (3, [3, 5], "TAG_INVALID")
+    assert (second["line"], second["key"], second["code"]) == (4, "undefined", "DEF_INVALID")
+    assert not first["used"] and not second["used"]
+    json.dumps(account, allow_nan=False)
+
+
+def test_a_repeated_tag_is_told_and_the_row_is_used():
+    events = table((0, "press"), (1, "twice"))
+    selected, account = hed.select(events, FAULTY, {"red": "Red"}, hed_version=VERSION)
+    assert selected["row"].tolist() == [1]
+    assert [(error["line"], error["code"], error["used"]) for error in account["errors"]] == [
+        (3, "TAG_EXPRESSION_REPEATED", True)
+    ]
+
+
+def test_a_faulty_row_starts_and_ends_nothing():
+    events = table((0, "bad"), (1, "press"), (2, "close"), (3, "good"), (4, "press"), (5, "close"), (6, "press"))
+    found = skipping(events)
+    assert [error["lines"] for error in found.errors] == [[2]]  # line 4 ends what line 2 would have started
+    assert np.flatnonzero(found.find(None, during="Def/Eyes")).tolist() == [4]
+    spans, _ = found.intervals({"eyes": "Task"})
+    assert spans[["row", "start", "end"]].values.tolist() == [[3, 3, 5]]
+
+
+@pytest.mark.parametrize("kind", ["close", "mark"])
+def test_an_end_without_a_start_is_a_faulty_row(kind):
+    events = table((0, "press"), (1, kind), (2, "good"), (3, "press"))
+    found = skipping(events)
+    (error,) = found.errors
+    assert (error["line"], error["code"]) == (3, "TEMPORAL_TAG_ERROR")
+    assert "which no Onset has started" in error["message"]
+    assert np.flatnonzero(found.find(None)).tolist() == [0, 2, 3]
+
+
+def test_two_rows_at_one_time():
+    plain = table((0, "good"), (1, "close"), (1, "good"), (2, "press"))
+    found = skipping(plain)
+    assert [(error["line"], error["used"]) for error in found.errors] == [(4, True)]
+    assert np.flatnonzero(found.find(None, during="Task")).tolist() == [3]
+    unclear = table((0, "good"), (0, "good"), (1, "press"))
+    assert [(error["line"], error["used"]) for error in skipping(unclear).errors][-1] == (3, False)
+
+
+@pytest.mark.parametrize("value", [np.nan, "n/a", "soon", "inf", "-"])
+def test_an_onset_that_is_no_number_is_a_faulty_row(value):
+    events = table((0, "good"), (value, "press"), (2, "press")).astype({"onset": object})
+    found = skipping(events)
+    (error,) = found.errors
+    assert (error["line"], error["code"], error["column"]) == (3, "ONSET_INVALID", "onset")
+    assert np.flatnonzero(found.find(None)).tolist() == [0, 2]
+    with pytest.raises(Fault, match="line 3") as fault:
+        hed.Events(events, FAULTY, hed_version=VERSION)
+    assert fault.value.code == "bad-events"
+
+
+def test_no_valid_row_is_a_fault():
+    with pytest.raises(Fault, match=r"every row .* line 2"):
+        skipping(table((0, "bad"), (1, "undefined")))
+
+
+def test_on_error_is_one_of_two():
+    with pytest.raises(ValueError, match=r"'skip'.*skip_rows"):
+        hed.find(BLOCKS, SIDECAR, "Red", hed_version=VERSION, on_error="skip")
+
+
+def test_a_key_with_a_blank_is_a_faulty_row_and_an_unknown_key_is_counted():
+    events = table((0, "press"), (1, "press "), (2, "pause"), (3, "pause"))
+    selected, account = hed.select(events, FAULTY, {"it": "Press"}, hed_version=VERSION, on_error="skip_rows")
+    assert selected["row"].tolist() == [0]
+    assert [(error["line"], error["code"]) for error in account["errors"]] == [(3, "TABULAR_INVALID")]
+    assert account["unannotated"]["kind: pause"] == 2
+
+
+def test_a_column_with_blanks_around_its_name_is_a_fault():
+    with pytest.raises(Fault, match="'kind '") as fault:
+        skipping(BLOCKS.rename(columns={"kind": "kind "}).assign(HED="Red"))
+    assert fault.value.code == "bad-events"
+
+
+@pytest.mark.parametrize("annotation", ["Sensory-event", {"press": ["Red"]}, 5])
+def test_malformed_annotation_is_told_for_every_row_that_has_it(annotation):
+    sidecar = FAULTY | {"pitch": {"HED": annotation}}
+    found = skipping(table((0, "press"), (1, "press", 5), (2, "press")), sidecar)
+    assert [(error["lines"], error["code"], error["column"]) for error in found.errors] == [
+        ([3], "SIDECAR_INVALID", "pitch")
+    ]
+
+
+def test_what_lasts_ends_at_its_end_whatever_the_last_digit():
+    sidecar = {"kind": {"HED": {"cue": "Sensory-event, (Duration/0.2 s, (Circle))", "press": "Agent-action"}}}
+    events = table((0.1, "cue"), (0.2, "press"), (0.3, "press"))  # 0.1 + 0.2 > 0.3 in binary numbers
+    assert np.flatnonzero(hed.find(events, sidecar, None, hed_version=VERSION, during="Circle")).tolist() == [1]
+
+
+def test_one_table_answers_as_the_functions_do():
+    found = hed.Events(BLOCKS, SIDECAR, hed_version=VERSION)
+    for query, during in (("Tone", None), ("Sensory-event", "Task"), (None, "Def/Eyes"), ("@Tone", None)):
+        assert found.find(query, during=during).tolist() == (
+            hed.find(BLOCKS, SIDECAR, query, hed_version=VERSION, during=during).tolist()
+        )
+    assert found.select({"tone": "Tone"})[1] == hed.select(BLOCKS, SIDECAR, {"tone": "Tone"}, hed_version=VERSION)[1]
+    assert len(found) == len(BLOCKS)
+
+
+def test_a_dataset_without_hed_is_refused_in_one_sentence(shared):
+    folder = shared / "data/events-only/ds002718"
+    sidecar = json.loads((folder / "task-FaceRecognition_events.json").read_text())
+    ((_, events),) = real(folder, "sub-002/eeg/*_events.tsv")
+    with pytest.raises(Fault) as fault:
+        hed.find(events, sidecar, "Event", hed_version="7.1.2")
+    assert fault.value.code == "bad-hed"
+    assert "add HED tags" in fault.value.message and "7.1.2" in fault.value.message
 
 
 # --- real tables: the annotation must find what the columns say

@@ -8,6 +8,7 @@ import json
 from io import StringIO
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hedgerow import hed, table
@@ -238,3 +239,120 @@ def test_errors_are_those_of_hedtools_in_every_table(shared, dataset, errors):
     print(f"{dataset}: {checked} tables, {len(theirs)} faulty rows, the same {len(ours)}")
     assert theirs == ours
     assert len(ours) == errors
+
+
+#: Values of all kinds: in templates, beside equal tags that the sidecar writes out, times, definitions with values.
+MADE = {
+    "kind": {
+        "HED": {
+            "go": "Sensory-event, (Item-count/3, Circle), {size}, (Label/a, Cue, {name})",
+            "stop": "Agent-action, Item-count/2, Label/b",
+            "hold": "({time}, (Task, {size}))",
+            "run": "Experiment-structure, ({pace}, Onset, (Label/c, {other}))",
+            "walk": "Experiment-structure, ({pace}, Onset)",
+        }
+    },
+    "size": {"HED": "(Item-count/#, Red)"},
+    "name": {"HED": "Label/#"},
+    "other": {"HED": "Label/#"},
+    "time": {"HED": "Duration/# s"},
+    "pace": {"HED": "Def/Pace/#"},
+    "rate": {"HED": "(Tone, Frequency/# Hz)"},
+    "defs": {"HED": {"pace": "(Definition/Pace/#, (Speed/# m-per-s, Label/d))"}},
+}
+ASKED = [
+    ("Item-count/3", None, None, None),
+    ("[Item-count/3 && Red]", None, None, None),
+    ("{Item-count/2 && Red}", None, None, None),
+    ("Item-count && Item-count/2", None, None, None),
+    (None, "Item-count/2", None, None),
+    ("Label/a", None, None, None),
+    ("Label/a && Label/b", None, None, None),
+    ("{Label/a && Cue: ???}", None, None, None),
+    ("Label/x*", "Label/b", None, None),
+    ("Frequency", None, None, None),
+    ("Def/Pace/3", None, None, None),
+    ("Speed", "Label/c", None, None),
+    (None, None, "Def/Pace/3", None),
+    (None, None, "Label/a || Item-count/3", None),
+    ("Sensory-event", None, "Speed", "Label/xy"),
+    ("Tone", None, None, "[Task && Item-count/2]"),
+]
+
+
+def made(rng, rows):
+    """A table for `MADE`, as text."""
+    kinds = rng.choice(["go", "stop", "hold", "run", "walk", "none", "n/a"], rows)
+    columns = {"onset": np.cumsum(rng.integers(1, 9, rows) / 4), "kind": kinds}
+    for name, values in {
+        "size": ["1", "2", "3", "n/a"],
+        "name": ["a", "b", "xy", "xz", "n/a"],
+        "other": ["a", "b", "xy", "A", "n/a"],
+        "pace": ["3", "5"],
+        "rate": ["440", "13", "n/a"],
+    }.items():
+        columns[name] = rng.choice(values, rows)
+    columns["pace"] = np.where(np.isin(kinds, ["run", "walk"]), columns["pace"], "n/a")
+    columns["time"] = np.where(kinds == "hold", rng.choice(["1", "2.5", "3"], rows), "n/a")
+    return pd.DataFrame(columns).astype(str).replace("n/a", np.nan)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_values_change_no_answer(seed):
+    events = made(np.random.default_rng(seed), 150)
+    ours = hed.Events(events, MADE, hed_version="8.3.0", on_error="skip_rows")
+    valid = events[~ours.faulty].reset_index(drop=True)
+    plain = Plain(valid, MADE, "8.3.0")
+    assert not plain.merged.any()
+    for here, absent, during, not_during in ASKED:
+        query = " && ".join(term for term in (here, absent and f"@{absent}") if term) or None
+        mine = ours.find(query, during=during, not_during=not_during)[~ours.faulty]
+        theirs = plain.answer(here, absent, during, not_during)
+        assert 0 < theirs.sum() < len(theirs), query
+        assert np.flatnonzero(mine != theirs).tolist() == [], (query, during, not_during)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_values_change_no_text_and_no_error(seed):
+    from hed import Sidecar, TabularInput, load_schema_version
+    from hed.errors import ErrorHandler
+
+    events = made(np.random.default_rng(seed), 150)
+    given = TabularInput(events.copy(), sidecar=Sidecar(StringIO(json.dumps(MADE))))
+    assert hed.strings(events, MADE).tolist() == given.series_a.tolist()
+    issues = given.validate(load_schema_version("8.3.0"), error_handler=ErrorHandler(check_for_warnings=False))
+    found = hed.Events(events, MADE, hed_version="8.3.0", on_error="skip_rows").errors
+    ours = {(line, error["code"]) for error in found for line in error["lines"]}
+    assert ours == {(issue["ec_row"], issue["code"]) for issue in issues}
+    assert len(ours) > 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "code"),
+    [
+        ("size", "many", "VALUE_INVALID"),
+        ("size", "1 m", "VALUE_INVALID"),
+        ("name", "a,b", "CHARACTER_INVALID"),
+        ("name", "a(b", "CHARACTER_INVALID"),
+        ("name", "a{b}", "SIDECAR_BRACES_INVALID"),
+        ("rate", " 440", "TABULAR_INVALID"),
+        ("pace", "slow", "VALUE_INVALID"),
+        ("time", "long", "VALUE_INVALID"),
+    ],
+)
+def test_bad_values_are_told_as_hedtools_does(column, value, code):
+    from hed import Sidecar, TabularInput, load_schema_version
+    from hed.errors import ErrorHandler
+
+    events = made(np.random.default_rng(9), 60)
+    row = int(np.flatnonzero(events[column].notna() & events["kind"].isin(["go", "hold", "run", "walk"]))[2])
+    events.loc[row, column] = value
+    given = TabularInput(events.copy(), sidecar=Sidecar(StringIO(json.dumps(MADE))))
+    issues = given.validate(load_schema_version("8.3.0"), error_handler=ErrorHandler(check_for_warnings=False))
+    table = hed.Events(events, MADE, hed_version="8.3.0", on_error="skip_rows")
+    assert (row + 2, code) in {(issue["ec_row"], issue["code"]) for issue in issues}
+    told = [error for error in table.errors if error["lines"] == [row + 2] and error["code"] == code]
+    assert told[0]["column"] == column
+    assert table.faulty[row]
+    assert not table.find(None)[row]
+    assert table.strings.tolist() == given.series_a.tolist()

@@ -84,6 +84,7 @@ class Lexicon:
         from hed import Sidecar
         from hed.validator import HedValidator
         from hed.validator.def_validator import DefValidator
+        from hed.validator.util.placeholder_util import placeholder_tag
 
         self.schema = _query.schema(list(versions))
         entries = json.loads(text)
@@ -94,9 +95,14 @@ class Lexicon:
         self._validator = HedValidator(self.schema, def_dicts=self.definitions)
         self._def_validator = DefValidator(self.definitions, self.schema)
         self.value_columns, self.fixed = self._read()
-        self._queries, self._values, self._templates = Memory(1000), Memory(100_000), Memory(100_000)
-        self._judged, self._together = Memory(20_000), Memory(5_000)
-        self._forms, self._answers, self._outcomes = Memory(2_000), Memory(200_000), Memory(100_000)
+        self._placeholders = {
+            name: placeholder_tag(entry["HED"], self.schema, self.definitions)
+            for name, entry in self.entries.items()
+            if isinstance(entry["HED"], str)
+        }
+        self._queries, self._values, self._templates = Memory(1000), Memory(20_000), Memory(20_000)
+        self._judged, self._together = Memory(5_000), Memory(2_000)
+        self._forms, self._answers, self._outcomes = Memory(500), Memory(50_000), Memory(50_000)
 
     def _read(self):
         """Value columns that may stand as markers, and the tags with a value that the sidecar itself writes out."""
@@ -134,24 +140,24 @@ class Lexicon:
     def _value(self, column, text):
         from hed import HedTag
 
-        slot = self.value_columns.get(column)
-        template = self.entries[column]["HED"]
-        # only these characters could change the annotation around the value; hedtools names what is wrong with them
+        slot, tag = self.value_columns.get(column), None
+        errors, placeholder = [], self._placeholders[column]
+        if placeholder is not None:
+            tag = HedTag(str(placeholder).replace("#", text, 1), self.schema)
+            issues = self._validator.validate_units(tag, allow_placeholders=False)
+            if not issues:
+                parsed = _query.parse_leniently(tag.org_tag, self.schema, self.definitions)
+                issues = self._validator.run_basic_checks(parsed, allow_placeholders=False)
+            errors = _errors(issues)
+        # these characters could change the annotation around the value
         odd = set(text) & set("(),{}[]~#") or any(ord(character) in MARKERS for character in text)
-        if slot is None:
-            return False, None, [("CHARACTER_INVALID", f"the value {text!r} of {template!r} is no HED")] if odd else []
-        tag = HedTag(slot.tag(text), self.schema)
-        issues = self._validator.validate_units(tag, allow_placeholders=False)
-        if not issues:
-            parsed = _query.parse_leniently(slot.tag(text), self.schema, self.definitions)
-            issues = self._validator.run_basic_checks(parsed, allow_placeholders=False)
-        errors = _errors(issues)
         if odd and not errors:
-            errors = [("CHARACTER_INVALID", f"the value {text!r} of {template!r} is no HED")]
+            errors = [("CHARACTER_INVALID", f"the value {text!r} has characters that no value may have")]
+        if slot is None or errors:
+            return False, None, errors
         seconds = tag.value_as_default_unit() if slot.timed else None
-        alike = tag.tag_exists_in_schema() and tag.short_tag == slot.tag(text)
-        regular = alike and not errors and tag.short_tag.casefold() not in self.fixed
-        return regular and not (slot.timed and (seconds is None or seconds < 0)), seconds, errors
+        told = tag.short_tag.casefold() in self.fixed or (slot.timed and (seconds is None or seconds < 0))
+        return tag.tag_exists_in_schema() and tag.short_tag == slot.tag(text) and not told, seconds, errors
 
     def assemble(self, columns, cells):
         """Annotation of distinct rows, as hedtools assembles it.

@@ -101,8 +101,8 @@ class Query:
     name : str
         What the query is called in an error: its label, or its key in the config.
     temporal : bool
-        Whether ``Onset``, ``Offset`` and ``Duration`` may be searched. In events they are used up by working out what
-        is ongoing, so that a search for them would find nothing.
+        Whether the query may name what a search of events never finds: ``Onset``, ``Offset`` and ``Duration``, which
+        are used up by working out what is ongoing, and tags in their long form.
 
     Raises
     ------
@@ -194,6 +194,9 @@ class Query:
         value = canonical(tag)
         if value is not None:
             return f"{sign}{tag.short_base_tag}/{value}"
+        short = "/".join(filter(None, (tag.short_base_tag, tag.extension)))
+        if not self._temporal and "/" in bare and bare.casefold() != short.casefold():
+            raise self._error(f"names {bare!r} in its long form, which finds nothing: write {short!r}")
         if " " in bare or (tag.is_unit_class_tag() and tag.extension):
             units = ", ".join(unit for group in tag.unit_classes.values() for unit in group.units) or "no unit"
             raise self._error(f"has {bare!r}: {tag.short_base_tag} takes {units}; join two tags by && or ||")

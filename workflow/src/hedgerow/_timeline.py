@@ -248,7 +248,7 @@ class Timeline:
         """
         changes = {}
         for index, span in enumerate(self.spans):
-            stop = len(self.times) if np.isnan(span.end) else int(np.searchsorted(self.times, span.end))
+            stop = len(self.times) if np.isnan(span.end) else int(np.searchsorted(self.times, span.end - _SAME))
             if stop > span.entry + 1:
                 changes.setdefault(span.entry + 1, []).append((index, True))
                 changes.setdefault(stop, []).append((index, False))

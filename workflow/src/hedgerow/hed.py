@@ -211,13 +211,9 @@ class Events:
         _demand_annotation(events, sidecar, hed_version)
         self._lexicon = _lexicon.of(sidecar, hed_version)
         faults = _faults.Faults(events["onset"])
-        bad = np.flatnonzero(np.isnan(self.onsets))
-        written = events["onset"].iloc[bad].astype(object).fillna("n/a").astype(str).to_numpy()
-        for value in dict.fromkeys(written):
-            message = f"the onset {value} is no number of seconds"
-            faults.add(bad[written == value], _faults.NO_ONSET, message, column="onset")
         self._table = Assembly(events, self._lexicon, faults)
         self._timeline = _timeline.Timeline(self.onsets, self._judge(faults), self._table.kinds, self._table.slots)
+        self._check_onsets(events["onset"], faults)
         self._check_in_time(faults)
         self.repairs = self._sorted()
         self.faulty, self.errors = faults.faulty, faults.listed()
@@ -225,6 +221,7 @@ class Events:
             faults.demand()
         faults.demand_some()
         self._timeline.follow(~self.faulty)
+        self._plain_contexts = None
 
     def __len__(self):
         return len(self.onsets)
@@ -273,10 +270,18 @@ class Events:
             parts.append(part)
             for code, message in errors:
                 column, key = self._lexicon.blame(table.columns, table.cells(kind), code)
-                rows = np.flatnonzero(table.kinds == kind)
+                # a value that is wrong has been told
+                rows = np.flatnonzero((table.kinds == kind) & ~faults.faulty)
                 used = code in _lexicon.HARMLESS
                 faults.add(rows, code, table.without_values(message, kind), column=column, key=key, used=used)
         return parts
+
+    def _check_onsets(self, column, faults):
+        bad = np.flatnonzero(np.isnan(self.onsets))
+        written = column.iloc[bad].astype(object).fillna("n/a").astype(str).to_numpy()
+        for value in dict.fromkeys(written):
+            message = f"the onset {value} is no number of seconds"
+            faults.add(bad[written == value], _faults.NO_ONSET, message, column="onset")
 
     def _check_in_time(self, faults):
         """Errors between rows: ends without a start, and tags repeated at one time."""
@@ -335,21 +340,31 @@ class Events:
 
     def _ongoing(self, query, name):
         """Mask over entries: what is ongoing matches `query`."""
-        compiled, timeline = self._lexicon.query(query, name), self._timeline
-        classes, numbers, contents, texts = self._classes(compiled), [], {}, []
-        for span in timeline.spans:
-            key = self._key(span.content, timeline.rows[span.entry], classes)
-            if key not in contents:
-                contents[key] = len(contents)
-                texts.append(self._table.fill(span.content, timeline.rows[span.entry]))
-            numbers.append(contents[key])
-        which, combinations = timeline.contexts(numbers)
-        keys, answers = list(contents), []
-        for combination in combinations:
-            key = ("context", *(keys[number] for number in combination))
-            ongoing = [texts[number] for number in combination]
-            answers.append(bool(ongoing) and self._lexicon.answer(compiled, key, functools.partial(_context, ongoing)))
+        compiled = self._lexicon.query(query, name)
+        which, combinations = self._contexts(self._classes(compiled))
+        answers = [bool(keys) and self._lexicon.answer(compiled, keys, write) for keys, write in combinations]
         return np.array(answers, dtype=bool)[which]
+
+    def _contexts(self, classes):
+        """What is ongoing at each entry: index into combinations, each its keys and a function that writes it out."""
+        if not classes and self._plain_contexts is not None:
+            return self._plain_contexts
+        timeline, numbers, keys, texts = self._timeline, [], {}, []
+        for span in timeline.spans:
+            row = timeline.rows[span.entry]
+            key = self._key(span.content, row, classes)
+            if key not in keys:
+                keys[key] = len(keys)
+                texts.append(self._table.fill(span.content, row))
+            numbers.append(keys[key])
+        which, found = timeline.contexts(numbers)
+        keys, combinations = list(keys), []
+        for combination in found:
+            write = functools.partial(_context, [texts[number] for number in combination])
+            combinations.append((tuple(keys[number] for number in combination), write))
+        if not classes:
+            self._plain_contexts = which, combinations
+        return which, combinations
 
     def _answer(self, compiled, template, row, classes):
         key = self._key(template, row, classes)
