@@ -8,6 +8,7 @@ import pytest
 
 from hedgerow import io, simulate, table
 from hedgerow.account import Fault
+from signals import write_edf, write_set
 
 
 @pytest.fixture
@@ -36,7 +37,10 @@ def test_types_come_from_the_channel_table_in_any_case(recording):
     channels.loc[2, "status"] = "bad"
     table.write(f"{recording}_channels.tsv", channels)
     x, sfreq, found, notes = io.read_raw(f"{recording}_eeg.vhdr", f"{recording}_channels.tsv")
-    assert (sfreq, len(x), notes) == (250.0, 11, [])
+    assert (sfreq, len(x)) == (250.0, 11)
+    assert [note.partition(":")[0] for note in notes if "case" in note] == [
+        "channels.tsv spells 4 names in another case than the signal"
+    ]
     assert found["type"].value_counts().to_dict() == {"EEG": 10, "EOG": 1}
     assert found["status"].tolist().index("bad") == 2
     assert 5 < np.median(x.std(axis=1)) < 500  # µV
@@ -64,7 +68,7 @@ def _spoil(stem):
 @pytest.mark.parametrize(
     ("harm", "code", "words"),
     [
-        (_truncate, "truncated", "10.0 s, its sidecar promises 20.0 s"),
+        (_truncate, "truncated", "10.0 s, its sidecar .RecordingDuration. promises 20.0 s"),
         (_forget, "bad-channels-table", "does not list Fp1|does not list"),
         (_spoil, "unreadable", "cannot be read"),
     ],
@@ -85,3 +89,174 @@ def test_positions_in_any_case_and_unknown_names():
     found = io.positions(["cz", "FP1", "nose-ring"])
     assert np.isnan(found[2]).all() and np.isfinite(found[:2]).all()
     assert abs(found[0, 0]) < 0.005 and found[1, 1] > 0.05  # Cz in the middle, Fp1 in front; m
+
+
+NAMES = ["Fz", "Cz", "ECG"]
+TYPES = "name\ttype\tunits\nFz\tEEG\tµV\nCz\tEEG\tµV\nECG\tECG\tµV\n"
+
+
+@pytest.fixture
+def x(rng):
+    """Three channels, 10 s at 100 Hz, in µV."""
+    return rng.normal(scale=40, size=(3, 1000))
+
+
+@pytest.fixture
+def channels_tsv(tmp_path):
+    path = tmp_path / "a_channels.tsv"
+    path.write_text(TYPES, encoding="utf-8")
+    return path
+
+
+def _fault(path, *arguments, **keywords):
+    with pytest.raises(Fault) as caught:
+        io.read_raw(path, *arguments, **keywords)
+    assert path.name.partition(".")[0] in caught.value.message
+    return caught.value.code, caught.value.message
+
+
+@pytest.mark.parametrize("ending", ["edf", "bdf", "set"])
+def test_formats_give_microvolts(tmp_path, x, channels_tsv, ending):
+    path = tmp_path / f"a.{ending}"
+    write_set(path, x, 100, NAMES, fdt=True) if ending == "set" else write_edf(path, x, [100] * 3, NAMES)
+    found, sfreq, channels, notes = io.read_raw(path, channels_tsv, duration=10)
+    assert (sfreq, list(channels["type"]), list(channels["units"]), notes) == (
+        100,
+        ["EEG", "EEG", "ECG"],
+        ["µV"] * 3,
+        [],
+    )
+    np.testing.assert_allclose(found, x, atol=0.02)
+
+
+@pytest.mark.parametrize(("unit", "table_unit", "factor"), [("mV", "mV", 1e3), ("V", "V", 1e6), ("nV", "nV", 1e-3)])
+def test_units_of_the_file_are_followed(tmp_path, x, unit, table_unit, factor):
+    path = tmp_path / "a.edf"
+    write_edf(path, x, [100] * 3, NAMES, units=unit)
+    found, _, channels, _ = io.read_raw(path)
+    assert set(channels["units"]) == {"µV"}
+    np.testing.assert_allclose(found / factor, x, atol=0.02)
+
+
+def test_units_of_the_table_where_the_file_has_none(tmp_path, x, channels_tsv):
+    path = tmp_path / "a.edf"
+    write_edf(path, x, [100] * 3, NAMES, units="")
+    channels_tsv.write_text(
+        TYPES.replace("Cz\tEEG\tµV", "Cz\tEEG\tmV").replace("ECG\tµV", "ECG\tn/a"), encoding="utf-8"
+    )
+    found, _, channels, notes = io.read_raw(path, channels_tsv)
+    assert list(channels["units"]) == ["µV", "µV", "n/a"]
+    np.testing.assert_allclose(found / [[1], [1000], [1]], x, atol=0.02)
+    assert any("that of channels.tsv is taken: Fz (µV), Cz (mV)" in note for note in notes)
+    write_edf(path, x, [100] * 3, NAMES, units=["uV", "uV", "uS"])
+    found, _, channels, notes = io.read_raw(path)
+    assert channels["units"].tolist() == ["µV", "µV", "µS"]
+    np.testing.assert_allclose(found, x, atol=0.02)
+
+
+@pytest.mark.parametrize("ending", ["edf", "bdf"])
+def test_a_header_that_promises_more_than_the_file_holds(tmp_path, x, ending):
+    """Without RecordingDuration too: mne takes the length from the file's size."""
+    path = tmp_path / f"a.{ending}"
+    write_edf(path, x, [100] * 3, NAMES, records=20)
+    code, message = _fault(path)
+    assert code == "truncated" and "holds 10.0 s, its header promises 20.0 s" in message
+    taken, _, _, notes = io.read_raw(path, waived=["truncated"])
+    assert taken.shape == (3, 1000) and any("by an override" in note for note in notes)
+    path.write_bytes(path.read_bytes()[:300])
+    assert _fault(path)[0] == "unreadable"
+    write_edf(path, x, [100] * 3, NAMES, records=-1)
+    assert io.read_raw(path)[0].shape == (3, 1000)
+
+
+def test_channels_of_two_rates(tmp_path, x, channels_tsv):
+    path = tmp_path / "a.edf"
+    write_edf(path, [x[0], x[1], x[2, ::2]], [100, 100, 50], NAMES)
+    _, sfreq, _, notes = io.read_raw(path, channels_tsv)
+    assert sfreq == 100 and any("highest rate of 100 Hz: ECG (50 Hz)" in note for note in notes)
+    write_edf(path, [x[0], x[1, ::2], x[2]], [100, 50, 100], NAMES)
+    code, message = _fault(path, channels_tsv)
+    assert code == "bad-channels" and "EEG channels at 50, 100 Hz" in message
+
+
+@pytest.mark.parametrize("ending", ["edf", "set"])
+def test_channels_of_one_name(tmp_path, x, ending):
+    path = tmp_path / f"a.{ending}"
+    names = ["Cz", "Cz", "ECG"]
+    write_set(path, x, 100, names) if ending == "set" else write_edf(path, x, [100] * 3, names)
+    code, message = _fault(path)
+    assert code == "bad-channels" and "Cz" in message
+
+
+def test_interrupted_recordings(tmp_path, x):
+    path = tmp_path / "a.edf"
+    write_edf(path, x, [100] * 3, NAMES, begins=range(10))
+    assert io.read_raw(path)[0].shape == (3, 1000)
+    write_edf(path, x, [100] * 3, NAMES, begins=[0, 1, 2, 3, 14, 15, 16, 17, 18, 19])
+    code, message = _fault(path)
+    assert code == "not-continuous" and "interrupted after 4 s" in message
+
+
+def test_eeglab_files_that_are_no_continuous_signal(tmp_path, x):
+    path = tmp_path / "a.set"
+    write_set(path, x, 100, NAMES, epochs=4)
+    code, message = _fault(path)
+    assert code == "not-continuous" and "holds 4 epochs" in message
+    write_set(path, x, 100, NAMES, fdt=True)
+    samples = path.with_suffix(".fdt").read_bytes()
+    path.with_suffix(".fdt").write_bytes(samples[: len(samples) // 2])
+    assert _fault(path)[0] == "truncated"
+    path.with_suffix(".fdt").unlink()
+    assert _fault(path)[0] == "missing-file"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(384) + b"\x89HDF\r\n\x1a\n")
+    code, message = _fault(path)
+    assert code == "unreadable" and "save it in EEGLAB as version 7" in message
+    path.write_bytes(b"")
+    assert _fault(path)[0] == "unreadable"
+
+
+def test_a_header_with_an_old_name_of_its_data(recording):
+    vhdr = Path(f"{recording}_eeg.vhdr")
+    sound = io.read_raw(vhdr)[0]
+    vhdr.write_text(vhdr.read_text().replace(f"File={recording.name}", "File=S001"))
+    found, _, _, notes = io.read_raw(vhdr)
+    np.testing.assert_array_equal(found, sound)
+    assert any("names S001_eeg.eeg as its data" in note for note in notes)
+    Path(f"{recording}_eeg.eeg").unlink()
+    assert _fault(vhdr)[0] == "missing-file"
+
+
+def test_a_pointer_is_no_signal(recording):
+    Path(f"{recording}_eeg.eeg").write_text("/annex/objects/MD5E-s99--abc.eeg\n")
+    code, message = _fault(Path(f"{recording}_eeg.vhdr"))
+    assert code == "missing-file" and "content of" in message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (TYPES.replace("Cz\t", "Pz\t"), "does not list Cz"),
+        (TYPES + "cz\tEEG\tµV\n", r"lists a channel twice (cz)"),
+        (TYPES.replace("type", "kind"), "lacks the columns name and type"),
+        ("", "cannot be read"),
+        (TYPES.encode("latin-1"), "no tab-separated table in UTF-8"),
+    ],
+)
+def test_tables_that_do_not_describe_the_signal(tmp_path, x, channels_tsv, content, words):
+    write_edf(tmp_path / "a.edf", x, [100] * 3, NAMES)
+    channels_tsv.write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, message = _fault(tmp_path / "a.edf", channels_tsv)
+    assert code == "bad-channels-table" and words in message
+
+
+def test_what_can_be_read_in_spite_of_its_form_is_noted(tmp_path, x, channels_tsv):
+    write_edf(tmp_path / "a.edf", x, [100] * 3, NAMES)
+    text = TYPES.replace("Cz\tEEG", "CZ \teeg").replace("ECG\tECG", "ECG\tn/a") + "REF\tREF\tµV\n"
+    channels_tsv.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    _, _, channels, notes = io.read_raw(tmp_path / "a.edf", channels_tsv)
+    assert list(channels["type"]) == ["EEG", "EEG", "MISC"]
+    assert [note.partition(":")[0] for note in notes] == [
+        "channels.tsv lists 1 channels that the signal lacks",
+        "channels.tsv spells 1 names in another case than the signal",
+        "channels.tsv gives no type, MISC is taken",
+    ]
