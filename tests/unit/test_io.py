@@ -150,7 +150,7 @@ def test_units_of_the_table_where_the_file_has_none(tmp_path, x, channels_tsv):
     assert any("that of channels.tsv is taken: Fz (µV), Cz (mV)" in note for note in notes)
     write_edf(path, x, [100] * 3, NAMES, units=["uV", "uV", "uS"])
     found, _, channels, notes = io.read_raw(path)
-    assert channels["units"].tolist() == ["µV", "µV", "µS"]
+    assert channels["units"].tolist() == ["µV", "µV", "n/a"]
     np.testing.assert_allclose(found, x, atol=0.02)
 
 
