@@ -194,6 +194,7 @@ def compare_errors(shared, dataset, patterns):
             continue
         checked += 1
         for error in found.errors:
+            assert error["used"] or (error["column"], error["key"][-7:]) == ("value", "_target")
             for line in error["lines"]:
                 before = found.onsets[line - 2] + LATER - found.onsets
                 there = np.flatnonzero((before >= 0) & (before <= 1e-9) & (not error["used"]))

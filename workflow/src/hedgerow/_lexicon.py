@@ -247,13 +247,11 @@ class Lexicon:
 
     def blame(self, columns, cells, code):
         """Column and key of the sidecar from which an error of a row comes, as far as that can be known."""
-        for column, cell in zip(columns, cells):
-            text = self.entries[column]["HED"] if column in self.entries else cell
-            key = cell if isinstance(text, dict) else None
-            text = text.get(cell, "") if isinstance(text, dict) else text.replace("#", cell)
-            if cell != "n/a" and any(found == code for found, _ in self._check(re.sub(r"\{[^{}]*\}", "", text))):
-                return column, key
-        return (columns[0], None) if len(columns) == 1 else (None, None)
+        for place, (column, cell) in enumerate(zip(columns, cells)):
+            alone = tuple(cell if other == place else "n/a" for other in range(len(columns)))
+            if cell != "n/a" and any(found == code for found, _ in self._check(self.assemble(columns, [alone])[0])):
+                return column, cell if isinstance(self.entries.get(column, {}).get("HED"), dict) else None
+        return None, None
 
     def outcome(self, compiled, tag):
         """Which values that `compiled` writes out `tag` has; equal outcomes are equal answers."""
