@@ -1,7 +1,7 @@
 """From accounts and tables to the page that a person looks at first.
 
 needs  accounts of all stages, grids, metrics, validation
-makes  results/studies/<study>/report.html
+makes  results/studies/<study>/report.html; `snakemake why` prints, and makes nothing
 """
 
 
@@ -56,3 +56,26 @@ rule report:
         f"write results/studies/{config['study']}/report.html"
     script:
         "../scripts/report.py"
+
+
+rule why:
+    """Tell what left the study, what failed and what to do (`--config recording=NAME`: all about a recording)."""
+    log:
+        "results/logs/why/<study>.log",
+    localrule: True
+    conda:
+        "../../envs/publish.yaml"
+    container:
+        IMAGES["publish"]
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 500,
+        runtime=lambda w, attempt: attempt * 5,
+    params:
+        config=config,
+        recording=RECORDING,
+        code=digest("why"),
+    message:
+        "what left the study, and what to do"
+    script:
+        "../scripts/why.py"

@@ -91,7 +91,11 @@ class Study:
 
     def said(self, dataset, rec):
         """What overrides say of one recording, see `hedgerow.overrides.settle`."""
-        return overrides.settle(overrides.of(self._by_name, dataset, rec)) if self.lines else {}
+        return overrides.settle(self.told(dataset, rec)) if self.lines else {}
+
+    def told(self, dataset, rec):
+        """Lines of the table of overrides on one recording."""
+        return overrides.of(self._by_name, dataset, rec)
 
     def override(self, dataset, rec, *what):
         """Those overrides of one recording that concern a rule (``bad``, ``shift`` ...); empty for most recordings."""

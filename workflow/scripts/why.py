@@ -1,0 +1,6 @@
+"""Tell what left the study and what to do; reads what is there, writes nothing."""
+
+from hedgerow import study, why
+
+params = snakemake.params
+print(why.tell(study.Study(params.config, index=None), params.recording))
