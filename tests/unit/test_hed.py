@@ -397,6 +397,41 @@ def test_a_dataset_without_hed_is_refused_in_one_sentence(shared):
     assert "add HED tags" in fault.value.message and "7.1.2" in fault.value.message
 
 
+# --- each distinct text once
+
+
+def test_rows_and_tables_cost_no_parsing(monkeypatch):
+    from hedgerow import _lexicon, _query
+
+    parsed, parse = [], _query.parse_leniently
+    monkeypatch.setattr(_query, "parse_leniently", lambda text, *rest: parsed.append(text) or parse(text, *rest))
+    _lexicon._lexicon.cache_clear()
+
+    def events(count, first):
+        pitch = 100.0 + first + np.arange(count) % 20
+        return pd.DataFrame({"onset": np.arange(count), "kind": "beep", "pitch": pitch})
+
+    def ask(given):
+        before = len(parsed)
+        found = hed.Events(given, SIDECAR, hed_version=VERSION)
+        assert found.find("Tone").sum() == len(given)
+        assert found.find("Frequency/105 Hz").sum() == (given["pitch"] == 105).sum()
+        return len(parsed) - before
+
+    few, many, other = ask(events(40, 0)), ask(events(4000, 0)), ask(events(40, 20))
+    assert few > 0
+    assert many == 0
+    assert 0 < other <= 3 * 20  # new values are looked at, and no row
+
+
+def test_a_full_memory_starts_anew():
+    from hedgerow._lexicon import Memory
+
+    memory = Memory(2)
+    memory["a"], memory["b"], memory["c"] = 1, 2, 3
+    assert memory == {"c": 3}
+
+
 # --- real tables: the annotation must find what the columns say
 
 

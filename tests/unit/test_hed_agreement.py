@@ -14,6 +14,9 @@ import pytest
 from hedgerow import hed, table
 from hedgerow.account import Fault
 
+#: hedtools' own, from splitting Delay groups off.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting an item of incompatible dtype")
+
 #: What starts, what must not be there, what is ongoing, what must not be ongoing.
 QUESTIONS = {
     "ds003645": [
@@ -152,7 +155,10 @@ class Plain:
 
 
 def compare(shared, dataset, patterns):
-    """Rows compared, rows found, and questions that found some rows and left some; every answer is equal."""
+    """Answers compared, answers yes, questions that found some rows and left some, and rows left out.
+
+    Left out are the rows that hedtools takes for one event because they stand at one time.
+    """
     compared, found, telling, merged = 0, 0, set(), 0
     for name, events, sidecar, version in tables(shared, dataset, patterns):
         try:
@@ -216,7 +222,7 @@ def test_answers_are_those_of_hedtools_in_every_table(shared, dataset):
     compared, found, telling, merged = compare(shared, dataset, ["**/*_events.tsv"])
     print(f"{dataset}: {len(QUESTIONS[dataset])} questions, {compared} answers equal, {found} of them yes, {merged}")
     assert len(telling) >= 12
-    assert merged <= {"ds003645": 26, "ds004362": 0, "ds005505": 2000}[dataset]
+    assert merged == {"ds003645": 26, "ds004362": 0, "ds005505": 2}[dataset]
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,6 @@ class Faults:
         self._raw, self._found = raw, {}
         self.faulty = np.zeros(len(raw), dtype=bool)
 
-    def __len__(self):
-        return len(self._found)
-
     def add(self, rows, code, message, *, column=None, key=None, used=False):
         """One error of some `rows`; `used`: they can be used all the same."""
         rows = np.atleast_1d(rows)

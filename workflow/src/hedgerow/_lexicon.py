@@ -101,6 +101,7 @@ class Lexicon:
             if isinstance(entry["HED"], str)
         }
         self._queries, self._values, self._templates = Memory(1000), Memory(20_000), Memory(20_000)
+        self._checked = Memory(5_000)
         self._judged, self._together = Memory(5_000), Memory(2_000)
         self._forms, self._answers, self._outcomes = Memory(500), Memory(50_000), Memory(50_000)
 
@@ -214,6 +215,11 @@ class Lexicon:
 
     def _check(self, text):
         """Errors of one annotation by itself: its tags, its groups, and the groups that come later apart."""
+        if text not in self._checked:
+            self._checked[text] = self._check_anew(text)
+        return self._checked[text]
+
+    def _check_anew(self, text):
         if not text.strip(" ,"):
             return []
         parsed = _query.parse_leniently(text, self.schema, self.definitions)

@@ -268,10 +268,9 @@ class Events:
         for kind, template in enumerate(table.templates):
             part, errors = self._lexicon.judge(template, table.fill(template, table.firsts[kind]))
             parts.append(part)
-            for code, message in errors:
+            rows = np.flatnonzero((table.kinds == kind) & ~faults.faulty)  # a value that is wrong has been told
+            for code, message in errors if rows.size else ():
                 column, key = self._lexicon.blame(table.columns, table.cells(kind), code)
-                # a value that is wrong has been told
-                rows = np.flatnonzero((table.kinds == kind) & ~faults.faulty)
                 used = code in _lexicon.HARMLESS
                 faults.add(rows, code, table.without_values(message, kind), column=column, key=key, used=used)
         return parts
