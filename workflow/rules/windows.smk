@@ -70,6 +70,7 @@ rule windows:
             "hed_version",
             "events_sha256",
         ),
+        overrides=lambda w: STUDY.override(w.dataset, w.rec, "shift"),
         selection=lambda w: config["selections"][w.selection],
         code=digest("windows"),
     message:

@@ -12,7 +12,7 @@ try:
     channels = table.read(snakemake.input.channels)
     raw = (*bids.events(layout.root(wildcards.dataset), row), row["hed_version"])
     signal, index, events, sidecar, info, found = recording(
-        x, sfreq, channels, *raw, io.positions, cleaned["bad_segments"], **params.selection
+        x, sfreq, channels, *raw, io.positions, cleaned["bad_segments"], params.overrides, **params.selection
     )
     table.write(out.events, events)
     account.write(out.sidecar, sidecar)

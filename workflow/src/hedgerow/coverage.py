@@ -4,7 +4,7 @@ import pandas as pd
 
 from . import bids, hed
 from .account import Fault
-from .windows import check, select
+from .windows import check, select, shifted
 
 #: Columns of the table of coverage: a row per recording, selection and label.
 COLUMNS = ("dataset rec subject status selection label events windows seconds overlaps duration reason message").split()
@@ -80,9 +80,7 @@ class _Recording:
             self.version = row["hed_version"].split(",") if "," in row["hed_version"] else row["hed_version"]
             if not self.version:
                 raise Fault("bad-hed", "dataset_description.json names no HEDVersion: add it, or drop the dataset")
-            if shift:
-                moved = pd.to_numeric(self.events["onset"], errors="coerce") + shift
-                self.events = self.events.assign(onset=moved.where(moved.notna(), self.events["onset"]))
+            self.events = shifted(self.events, shift)
         except Fault as fault:
             self.fault = fault
 

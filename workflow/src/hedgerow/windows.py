@@ -332,7 +332,19 @@ def _version(text):
     return text.split(",") if "," in text else text
 
 
-def recording(x, rate, channels, events, sidecar, hed_version, locate=None, bad_segments=(), /, **selection):
+def shifted(events, seconds):
+    """Events with `seconds` added to every onset that is a number; a column of text stays one."""
+    if not seconds or "onset" not in events:
+        return events
+    onsets = pd.to_numeric(events["onset"], errors="coerce") + seconds
+    if not pd.api.types.is_numeric_dtype(events["onset"]):
+        onsets = onsets.round(9).map(repr, na_action="ignore").where(onsets.notna(), events["onset"])
+    return events.assign(onset=onsets)
+
+
+def recording(
+    x, rate, channels, events, sidecar, hed_version, locate=None, bad_segments=(), overrides=None, /, **selection
+):
     """Windows of the EEG channels of one clean recording, its marked events and their sidecar.
 
     Parameters
@@ -349,6 +361,9 @@ def recording(x, rate, channels, events, sidecar, hed_version, locate=None, bad_
         As in ``recordings.tsv``: versions separated by commas.
     locate, bad_segments
         As in `windows`.
+    overrides : dict of str to list of dict, optional
+        Decisions by hand (`hedgerow.overrides.settle`): ``shift``, whose ``value`` in s is added to every onset. They
+        go to the account.
     **selection
         Keywords of `windows`.
 
@@ -362,10 +377,12 @@ def recording(x, rate, channels, events, sidecar, hed_version, locate=None, bad_
     eeg = (channels["type"] == "EEG").to_numpy()
     x, channels, selection["hed_version"] = x[eeg], channels[eeg], _version(hed_version)
     unusable = list(channels["name"][channels["status"] == "bad"])
+    events = shifted(events, sum(entry["value"] for entry in (overrides or {}).get("shift", ())))
     signal, table, marked, info, account = windows(
         x, rate, list(channels["name"]), events, sidecar, locate, unusable, bad_segments, **selection
     )
     levels = {label: f"matches the HED query: {query}" for label, query in selection["classes"].items()}
+    account |= {"overrides": overrides} if overrides else {}
     about = {"Description": "Class of the windows that the event gave; n/a: none", "Levels": levels}
     return signal, table, marked, {**sidecar, "window_class": about}, info, account
 

@@ -29,6 +29,7 @@ def clean(
     names,
     positions=None,
     marked=(),
+    trusted=(),
     highpass=(0.25, 0.75),
     flat_seconds=5.0,
     correlation=0.45,
@@ -51,6 +52,8 @@ def clean(
         Electrode positions in m, head coordinates; NaN where unknown.
     marked : sequence of str
         Channels known to be bad, e.g. by channels.tsv.
+    trusted : sequence of str
+        Channels known to be good: never flat and never unlike the others.
     highpass : (float, float) or None
         Transition band in Hz (`drifts.highpass`); None if the signal is high-passed already.
     flat_seconds : float or None
@@ -92,7 +95,7 @@ def clean(
     if highpass is not None:
         x = drifts.highpass(raw, sfreq, highpass)
     marked = [name for name in names if name in marked]
-    flat, uncorrelated = _bad_channels(raw, x, sfreq, names, marked, flat_seconds, correlation)
+    flat, uncorrelated = _bad_channels(raw, x, sfreq, names, marked, trusted, flat_seconds, correlation)
     bad = [i for i, name in enumerate(names) if name in {*marked, *flat, *uncorrelated}]
     good = [i for i in range(len(names)) if i not in bad]
     account = {"sfreq": float(sfreq), "seconds": x.shape[1] / sfreq, "channels": len(names)}
@@ -133,16 +136,16 @@ def _checked(x, sfreq, names):
     return names
 
 
-def _bad_channels(raw, x, sfreq, names, marked, flat_seconds, correlation):
+def _bad_channels(raw, x, sfreq, names, marked, trusted, flat_seconds, correlation):
     """Names of the flat channels (told by the raw signal) and of those unlike all others (by the high-passed one)."""
     flat, uncorrelated = [], []
     if flat_seconds is not None:
-        flat = _names_of(channels.flat(raw, sfreq, flat_seconds), names)
+        flat = [name for name in _names_of(channels.flat(raw, sfreq, flat_seconds), names) if name not in trusted]
         _enough(names, marked, flat, [])
     if correlation is not None:
         lively = [i for i, name in enumerate(names) if name not in {*marked, *flat}]
         mask = channels.uncorrelated(_rows(x, lively), sfreq, correlation=correlation)
-        uncorrelated = _names_of(mask, [names[i] for i in lively])
+        uncorrelated = [name for name in _names_of(mask, [names[i] for i in lively]) if name not in trusted]
         _enough(names, marked, flat, uncorrelated)
     return flat, uncorrelated
 

@@ -2,6 +2,7 @@
 
 from hedgerow.account import Fault
 from hedgerow.clean import clean
+from hedgerow.config import nearest
 
 #: Fields of the raw sidecar that describe the recording session and stay true of the clean signal.
 KEPT = (
@@ -11,7 +12,7 @@ KEPT = (
 )
 
 
-def recording(x, sfreq, channels, *, positions, notes=(), **recipe):
+def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **recipe):
     """Clean the EEG channels of a recording; all others pass untouched and never enter the cleaning.
 
     Parameters
@@ -26,6 +27,9 @@ def recording(x, sfreq, channels, *, positions, notes=(), **recipe):
         In m, NaN where unknown.
     notes : list of str
         What was odd when the recording was read; goes to the account.
+    overrides : dict of str to list of dict, optional
+        Decisions by hand (`hedgerow.overrides.settle`), each with ``value``, ``who`` and ``why``: channels that are
+        taken as ``bad``, and ``good`` ones that never are. They go to the account.
     **recipe
         Keywords of `hedgerow.clean.clean`.
 
@@ -41,17 +45,38 @@ def recording(x, sfreq, channels, *, positions, notes=(), **recipe):
     Raises
     ------
     Fault
-        ``no-channels`` where there is no EEG channel, and those of `hedgerow.clean.clean`.
+        ``no-channels`` where there is no EEG channel, ``bad-override`` where one names a channel that is not there,
+        and those of `hedgerow.clean.clean`.
     """
     eeg = (channels["type"] == "EEG").to_numpy()
     if not eeg.any():
         raise Fault("no-channels", f"no channel is of type EEG (types: {', '.join(channels['type'].unique())})")
+    channels, by_hand = _by_hand(channels, eeg, overrides or {})
     names, marked = channels["name"][eeg], channels["name"][eeg & (channels["status"] == "bad").to_numpy()]
+    known = {"marked": list(marked), "trusted": [name for name in by_hand if name not in set(marked)]}
     y = x.copy()
-    y[eeg], account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], marked=list(marked), **recipe)
+    y[eeg], account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], **known, **recipe)
     account["notes"] = [*notes, *_left(account), *_unjudged(account, recipe)]
     account["untouched"] = list(channels["name"][~eeg])
-    return y, _statuses(channels, account), account
+    account |= {"overrides": overrides} if overrides else {}
+    return y, _statuses(channels, account, by_hand), account
+
+
+def _by_hand(channels, eeg, overrides):
+    """Table of channels with the status that a person gave, and by channel who said so."""
+    names, done, said = {name.lower(): name for name in channels["name"][eeg]}, channels.copy(), {}
+    for status in ("bad", "good"):
+        for entry in overrides.get(status, ()):
+            name = names.get(entry["value"].lower())
+            if name is None:
+                raise Fault(
+                    "bad-override",
+                    f"{entry['who']} takes channel {entry['value']!r} as {status} ({entry['why']}), but the recording "
+                    f"has no such EEG channel; there are {nearest(entry['value'], names.values())}: correct the line",
+                )
+            said[name] = f"taken as {status} by {entry['who']}: {entry['why']}"
+            done.loc[done["name"] == name, ["status", "status_description"]] = [status, said[name]]
+    return done, said
 
 
 def _left(account):
@@ -74,11 +99,12 @@ def _unjudged(account, recipe):
     return []
 
 
-def _statuses(channels, account):
+def _statuses(channels, account, by_hand):
     reasons = {}
     for reason in ("marked", "flat", "uncorrelated"):
         for name in account[reason]:
-            reasons.setdefault(name, []).append("marked as bad in the raw data" if reason == "marked" else reason)
+            marked = by_hand.get(name, "marked as bad in the raw data")
+            reasons.setdefault(name, []).append(marked if reason == "marked" else reason)
     done = channels.copy()
     for row, name in zip(done.index, done["name"]):
         if name in reasons:
