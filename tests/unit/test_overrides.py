@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from hedgerow import filters, overrides, study
+from hedgerow import filters, io, overrides, simulate, study, windows
+from hedgerow.account import Fault
+from hedgerow.clean.recording import recording as clean_recording
 from hedgerow.config import ConfigError
 
 HEADER = "dataset\trecording\twhat\tvalue\twho\twhy\n"
@@ -248,3 +251,50 @@ def test_a_line_on_another_study_that_was_indexed_here_is_passed_over(lab):
     Path("results/index/other").mkdir()
     Path("results/index/other/recordings.tsv").write_text("rec\n")
     assert len(lab("other\tsub-1\treject\tn/a\tA\tw\n").recordings("lab")) == 4
+
+
+def _said(value, who="A. B.", why="looked at it"):
+    return {"value": value, "who": who, "why": why}
+
+
+@pytest.fixture(scope="module")
+def raw():
+    """A simulated recording, its channels and what was planted."""
+    x, channels, _, planted = simulate.recording(1, channels=8, seconds=30)
+    channels[["status", "status_description"]] = ["good", "n/a"]
+    return x, channels, planted["recording"]
+
+
+def test_channels_by_hand_overrule_table_and_cleaning(raw):
+    x, channels, planted = raw
+    channels = channels.copy()
+    channels.loc[channels["name"] == "Pz", "status"] = "bad"
+    said = {"bad": [_said("cz")], "good": [_said("Pz"), _said(planted["flat"])]}
+    positions = io.positions(channels["name"])
+    _, table, account = clean_recording(x, 250.0, channels, positions=positions, overrides=said, asr_cutoff=None)
+    assert account["marked"] == ["Cz"] and account["flat"] == [] and account["overrides"] == said
+    assert set(account["interpolated"]) == {"Cz", planted["noisy"]}
+    table = table.set_index("name")
+    assert table.loc["Cz", "status_description"] == "taken as bad by A. B.: looked at it, interpolated"
+    assert table.loc["Pz", ["status", "status_description"]].tolist() == [
+        "good",
+        "taken as good by A. B.: looked at it",
+    ]
+    _, _, account = clean_recording(x, 250.0, channels, positions=positions, overrides={}, asr_cutoff=None)
+    assert "overrides" not in account and account["marked"] == ["Pz"] and account["flat"] == [planted["flat"]]
+
+
+@pytest.mark.parametrize("name", ["Czz", "EOG"])
+def test_a_channel_that_is_not_there_is_a_fault_of_the_override(raw, name):
+    x, channels, _ = raw
+    with pytest.raises(Fault, match=rf"A\. B\. takes channel '{name}' as bad \(looked at it\).* there are '") as caught:
+        clean_recording(x, 250.0, channels, positions=io.positions(channels["name"]), overrides={"bad": [_said(name)]})
+    assert caught.value.code == "bad-override"
+
+
+def test_onsets_are_shifted_as_they_are_written():
+    text = pd.DataFrame({"onset": ["1.1", "n/a", "2", None], "kind": "x"})
+    assert windows.shifted(text, 0.2)["onset"].tolist()[:3] == ["1.3", "n/a", "2.2"]
+    assert windows.shifted(text, 0.2)["onset"].isna().tolist() == [False, False, False, True]
+    assert windows.shifted(pd.DataFrame({"onset": [1.0, 2.0]}), -1)["onset"].tolist() == [0.0, 1.0]
+    assert windows.shifted(text, 0) is text and list(windows.shifted(text[["kind"]], 1)) == ["kind"]
