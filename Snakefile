@@ -1,7 +1,6 @@
 """Hedgerow: from BIDS EEG datasets to published, deep-learning-ready derivatives.
 
-Run `snakemake --profile config/profiles/local` for the demo study, add `--configfile FILE` for another. The targets
-below make one stage each; `snakemake --list` shows what every rule does.
+The demo study: `snakemake --profile config/profiles/local`; others: `--configfile FILE`; all rules: `--list`.
 """
 
 from snakemake.utils import min_version
@@ -17,6 +16,7 @@ if "study" not in config:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/hooks.smk"
 include: "workflow/rules/index.smk"
+include: "workflow/rules/fetch.smk"
 include: "workflow/rules/coverage.smk"
 include: "workflow/rules/clean.smk"
 include: "workflow/rules/windows.smk"

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# fixtures of the cluster tests
-pytest_plugins = ["onenode"]
+# fixtures of the cluster tests and of those that fetch
+pytest_plugins = ["onenode", "annexed"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,6 +1,6 @@
 """From raw signals to clean ones.
 
-needs  results/index/<dataset>/recordings.tsv and the raw signals it names
+needs  results/index/<dataset>/recordings.tsv and the raw signals it names; of fetched ones results/fetch/<dataset>/{rec}.json
 makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, channels, account
        results/derivatives/<dataset>/<recipe>/code/<block>.json     the parameters, frozen beside the results
 """
@@ -36,6 +36,7 @@ rule clean:
     input:
         frozen="results/derivatives/{dataset}/{recipe}/code/recipe.json",
         tree=ancient("results/index/{dataset}/tree.json"),
+        receipt=lambda w: STUDY.kept(w.dataset, w.rec),
     output:
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
@@ -53,6 +54,7 @@ rule clean:
         IMAGES["signal"]
     threads: 1
     resources:
+        raw_mb=lambda w: STUDY.lent_mb(w.dataset, w.rec),
         mem_mb=lambda w, attempt: attempt * (1000 + 40 * STUDY.size_mb(w.dataset, rec=w.rec)),
         runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 10),
     params:
@@ -65,6 +67,7 @@ rule clean:
             "signal_sha256",
             "channels_sha256",
         ),
+        fetched=lambda w: STUDY.fetched(w.dataset, w.rec),
         recipe=lambda w: config["recipes"][w.recipe],
         code=digest("clean"),
     message:

@@ -1,6 +1,6 @@
 """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
 
-from hedgerow import __version__, account, bids, io, layout, log, table
+from hedgerow import __version__, account, bids, fetch, io, layout, log, table
 from hedgerow.clean.recording import recording, sidecar
 
 log.start(snakemake)
@@ -8,7 +8,8 @@ root, row, out = layout.root(snakemake.wildcards.dataset), snakemake.params.row,
 try:
     raw = bids.sidecar(root, row["eeg_json"])
     given = root / row["channels"] if row["channels"] else None
-    x, sfreq, channels, notes = io.read_raw(root / row["signal"], given, duration=raw.get("RecordingDuration"))
+    with fetch.lent(root, snakemake.params.fetched, snakemake.input.receipt):
+        x, sfreq, channels, notes = io.read_raw(root / row["signal"], given, duration=raw.get("RecordingDuration"))
     y, channels, found = recording(
         x, sfreq, channels, positions=io.positions(channels["name"]), notes=notes, **snakemake.params.recipe
     )

@@ -27,6 +27,9 @@ LIBRARIES = {
     "cupy": ("cupy-cuda13x", "cupy-cuda12x"),
 }
 
+#: Standard error of the run itself, once `start` has sent that of this job to its log: what a person is shown.
+terminal = None
+
 
 def start(snakemake):
     """Send standard output and error of this job to its log, and write there what ran, where and with what.
@@ -39,6 +42,8 @@ def start(snakemake):
     target = os.open(str(snakemake.log[0]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     sys.stdout.flush()
     sys.stderr.flush()
+    global terminal
+    terminal = os.fdopen(os.dup(2), "w")
     os.dup2(target, 1)
     os.dup2(target, 2)
     sys.stdout.reconfigure(line_buffering=True)

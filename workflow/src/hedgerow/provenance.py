@@ -15,8 +15,9 @@ PACKAGE = Path(__file__).parent
 SCRIPTS = PACKAGE.parents[1] / "scripts"
 TEMPLATES = PACKAGE / "templates"
 
-#: Modules that change no number (`log` writes versions into accounts): an edit of them re-runs nothing.
-WITHOUT_EFFECT = {"log", "provenance"}
+#: Modules that change no number (`log` writes versions into accounts, `fetch` brings content that is known by its
+#: checksum): an edit of them re-runs nothing.
+WITHOUT_EFFECT = {"log", "provenance", "fetch", "progress"}
 
 
 def digest(rule):

@@ -257,6 +257,25 @@ class Study:
         """Whether the dataset is fetched."""
         return self.config["datasets"][dataset]["source"] in REMOTE
 
+    def fetched(self, dataset, rec):
+        """Files of a recording's signal that have to be fetched; none where the dataset stays in place."""
+        return self.row(dataset, rec, "files")["files"].split(";") if self.remote(dataset) else []
+
+    def kept(self, dataset, rec):
+        """Receipt of a signal that was fetched to stay; none where its cleaning fetches and frees it (`keep_raw`)."""
+        path = f"results/fetch/{dataset}/{rec}.json"
+        if not self.remote(dataset):
+            return []
+        if self.config["datasets"][dataset]["keep_raw"]:
+            return [path]
+        # what was kept when the config still said so is as good
+        of = self.row(dataset, rec, "signal_sha256")["signal_sha256"]
+        return [path] if os.path.isfile(path) and account.read(path)["of"] == of else []
+
+    def lent_mb(self, dataset, rec):
+        """Megabytes of raw signal that the cleaning of a recording fetches and frees; 0 where it is kept."""
+        return self.size_mb(dataset, rec=rec) if self.remote(dataset) and not self.kept(dataset, rec) else 0
+
     def place(self):
         """Note where the datasets are, for the jobs of this run (`layout.root`)."""
         for dataset in self.config["datasets"]:

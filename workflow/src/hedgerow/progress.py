@@ -1,0 +1,178 @@
+"""How much of a dataset is to be fetched, and how much is here: a sentence, a bar (standard library only)."""
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+from ._annex import amount, key_of, size_of
+from .config import ConfigError
+from .study import Study
+
+#: Where a run notes its config for the jobs that fetch: which recordings are to come is no parameter of any of them.
+RUN = Path("results/fetch/study.json")
+#: What has been told of a clone: bytes of all signals, of those that are here, and the last tenth that was said.
+SAID = ".git/hedgerow/said.json"
+
+
+def totals(study):
+    """A sentence for each fetched dataset that has an index and from which something is still to come.
+
+    Called when a run starts, it also notes for its jobs what the run is about.
+
+    Parameters
+    ----------
+    study : hedgerow.study.Study
+
+    Returns
+    -------
+    list of str
+        ``ds003645 2.0.2: 108 recordings, 12.3 GB to fetch, 3.4 GB here``.
+    """
+    fetched = {name: block for name, block in study.config["datasets"].items() if study.remote(name)}
+    if fetched:
+        RUN.parent.mkdir(parents=True, exist_ok=True)
+        RUN.write_text(json.dumps(study.config, default=str), encoding="utf-8")
+    sentences = []
+    for name, block in fetched.items():
+        files = signals(study, name)
+        if block["keep_raw"]:
+            left, here, whole = _count(files)
+            said = Path(study.root(name), SAID)
+            if files and said.parent.is_dir():
+                with open(said, "a+", encoding="utf-8") as file:
+                    _known(file)
+                    _note(file, {"whole": whole, "done": here, "tenth": 10 * here // max(whole, 1)})
+            else:
+                said.unlink(missing_ok=True)
+            if left:
+                sentences.append(total(f"{name} {block['version']}", left, here, whole))
+            continue
+        account = f"results/derivatives/{name}/{study.config['recipe']}/{{}}_desc-clean_account.json"
+        files = {rec: paths for rec, paths in files.items() if not os.path.isfile(account.format(rec))}
+        if files:
+            sentences.append(
+                f"{name} {block['version']}: {len(files)} recordings, {human(_count(files)[2])}, each fetched when it "
+                "is cleaned and freed after"
+            )
+    return sentences
+
+
+def total(name, left, here, whole):
+    """The sentence for a dataset whose signals stay: `left` recordings, bytes that are `here`, of the `whole`."""
+    return f"{name}: {left} recordings, {human(whole - here)} to fetch, {human(here)} here"
+
+
+def signals(study, name):
+    """Paths of the signal files of the recordings that a study uses of a dataset, by recording, as far as is known."""
+    root = study.root(name)
+    try:
+        found = study.scope(name, at_rest=True)
+    except ConfigError:  # the table is of another version; `index` will run, and what is wrong still will be told
+        return {}
+    return {
+        row["rec"]: [os.path.join(root, file) for file in row["files"].split(";")]
+        for row in found
+        if row["status"] == "ok"
+    }
+
+
+def meter(name, root, mine, terminal=None):
+    """A function ``progress(end=False)`` that tells how much of a dataset is here while `mine` comes.
+
+    On `terminal` it draws a bar if that is one, and else writes a line when a further tenth is here, whichever of
+    several jobs sees it. The first of all says what is to come. A look costs nothing that grows with the dataset.
+
+    Parameters
+    ----------
+    name : str
+        The dataset.
+    root : path
+        Its clone.
+    mine : list of str
+        Files (relative to `root`) that this job fetches.
+    terminal : file, optional
+        None: nothing is told.
+    """
+    keys = {file: key for file in mine if (key := key_of(os.path.join(root, file)))}
+    before, due = amount(root, keys), 0.0
+    label = f"{name} {_study().config['datasets'][name]['version']}" if RUN.is_file() else name
+
+    def progress(end=False):
+        nonlocal due
+        if terminal is None or not RUN.is_file() or (time.monotonic() < due and not end):
+            return
+        due = time.monotonic() + 1
+        with open(Path(root, SAID), "a+", encoding="utf-8") as file:
+            known = _known(file)
+            if known is None:
+                left, here, whole = _count(signals(_study(), name))
+                known = {"whole": whole, "done": here, "tenth": 10 * here // max(whole, 1)}
+                terminal.write(total(label, left, here, whole) + "\n")
+            now = min(known["done"] + amount(root, keys) - before, known["whole"])
+            tenth = 10 * now // max(known["whole"], 1)
+            _draw(terminal, label, now, known["whole"], tenth > known["tenth"], end)
+            _note(file, known | {"done": now if end else known["done"], "tenth": max(tenth, known["tenth"])})
+
+    progress()
+    return progress
+
+
+def human(size):
+    """Bytes in a unit that a person reads: ``12.3 GB``."""
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        del units[0]
+    return f"{size:.0f} {units[0]}" if units[0] == "bytes" or size >= 99.5 else f"{size:.1f} {units[0]}"
+
+
+def _draw(terminal, name, now, whole, further, end):
+    """The bar, or a line if a `further` tenth is here."""
+    if terminal.isatty():
+        width = max(10, min(40, shutil.get_terminal_size().columns - 60))
+        full = width * now // max(whole, 1)
+        bar = f"{name} [{'#' * full}{'.' * (width - full)}] {human(now)} of {human(whole)}"
+        terminal.write(f"\r{bar}\033[K" + "\n" * end)
+    elif further:
+        terminal.write(f"{name}: {now / whole:.0%}, {human(now)} of {human(whole)}\n")
+    terminal.flush()
+
+
+def _study():
+    """The study of the run that is under way."""
+    return Study(json.loads(RUN.read_text(encoding="utf-8")), None, in_job=True)
+
+
+def _count(files):
+    """Recordings that are not all here, bytes that are, bytes of all."""
+    left = here = whole = 0
+    for paths in files.values():
+        found = [path for path in paths if os.path.exists(path)]
+        left += len(found) < len(paths)
+        here += sum(map(_size, found))
+        whole += sum(map(_size, paths))
+    return left, here, whole
+
+
+def _size(path):
+    """Bytes of a file, whether its content is here or not."""
+    key = key_of(path)
+    if key:
+        return size_of(key)
+    return os.stat(path).st_size if os.path.exists(path) else 0
+
+
+def _known(file):
+    """What has been told, read under a lock that lasts until the file is closed; None at first."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.seek(0)
+    return json.loads(file.read() or "null")
+
+
+def _note(file, known):
+    file.truncate(0)
+    json.dump(known, file)
+    file.flush()
