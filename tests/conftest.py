@@ -50,6 +50,6 @@ def tiny(tmp_path_factory):
     with FileLock(base / "tiny-run.lock"):
         if not (folder / "done").is_file():
             folder.mkdir()
-            text = workflow.run(folder, ROOT / "tests/e2e/tiny.yaml")
+            text = workflow.run(folder, ROOT / "tests/e2e/tiny.yaml", "all", "coverage")
             (folder / "done").write_text(text)
     return folder

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from workflow import run
+from hedgerow import account, table
+from workflow import nothing_to_do, planned, run
 
 TINY = ROOT / "tests/e2e/tiny.yaml"
 D, S = "results/derivatives/tiny/standard", "results/studies/tiny"
@@ -30,6 +31,8 @@ RULES = {
         [f"{REC}_desc-sounds_{end}" for end in ("windows.zarr.zip", "events.tsv", "events.json")],
     ),
     "manifest": (f"{S}/manifest_eyes.tsv", [f"{S}/manifest_eyes.tsv"]),
+    "count": (f"{S}/coverage/tiny.tsv", [f"{S}/coverage/tiny.tsv", f"{S}/coverage/tiny_hed.tsv"]),
+    "coverage": (f"{S}/coverage.html", [f"{S}/coverage.html", f"{S}/coverage.tsv"]),
     "spectra": (f"{D}/features/eyes_psd_0of2.zarr.zip", [f"{D}/features/eyes_psd_0of2.zarr.zip"]),
     "design": (f"{S}/grid/response/design.json", [f"{S}/grid/response/design.json", f"{S}/grid/response/rows.tsv"]),
     "moments": (f"{S}/grid/alpha/moments_tiny_0of2.npz", [f"{S}/grid/alpha/moments_tiny_0of2.npz"]),
@@ -77,6 +80,38 @@ def test_the_rule_runs_alone_and_repeats_itself(tiny, tmp_path, rule):
     assert any("numpy" in file.read_text() for file in log.rglob("*.log"))
 
 
+def test_why_prints_and_runs_nothing_else(tiny, tmp_path):
+    """With all results, with a failed job, and before anything has run."""
+    _copy(tiny / "results", tmp_path / "results")
+    rec = "results/derivatives/tiny/standard/sub-05/eeg/sub-05_task-sounds"
+    text = run(tmp_path, TINY, "why")
+    assert "recordings: 6 ok, 0 quarantined" in text and "Nothing left and nothing failed." in text
+    (tmp_path / f"{rec}_desc-eyes_windows.zarr.zip").unlink()
+    log = tmp_path / "results/logs/windows/tiny/standard/sub-05/eeg/sub-05_task-sounds_desc-eyes.log"
+    log.unlink()  # it is linked, not copied
+    log.write_text('Traceback (most recent call last):\n  File "x", line 1\n    f()\nOSError: disk full\n')
+    text = run(tmp_path, TINY, "why", "--config", "recording=sub-05")
+    assert "tiny: sub-05/eeg/sub-05_task-sounds" in text and "OSError: disk full" in text and "sub-04" not in text
+    assert planned(text) == {"why": 1}
+    (tmp_path / "new").mkdir()
+    text = run(tmp_path / "new", TINY, "why")
+    assert "not indexed yet: tiny" in text and planned(text) == {"why": 1}
+    text = run(tmp_path, TINY, "why", "--config", "recordin=sub-05", fails=True)
+    assert "unknown key 'recordin'" in text and "'recording'" in text
+
+
+def test_which_recording_why_tells_of_re_runs_nothing(tiny):
+    assert nothing_to_do(run(tiny, TINY, "--dry-run", "--config", "recording=sub-05"))
+
+
+def test_coverage_counts_the_windows_that_are_cut(tiny):
+    counted = table.read(tiny / f"{S}/coverage.tsv")
+    assert set(counted["selection"]) == {"sounds", "eyes"} and (counted["status"] == "ok").all()
+    for (rec, name), rows in counted.groupby(["rec", "selection"]):
+        cut = account.of(tiny / f"{D}/{rec}_desc-{name}_windows.zarr.zip")["windows"]
+        assert dict(zip(rows["label"], rows["windows"])) == cut
+
+
 def test_every_rule_is_tested():
     names = {
         line.split()[1].rstrip(":")
@@ -84,7 +119,7 @@ def test_every_rule_is_tested():
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.startswith(("rule ", "checkpoint "))
     }
-    assert names == set(RULES)
+    assert names == set(RULES) | {"why"}
 
 
 def test_accounts_say_what_was_done(tiny):

@@ -68,6 +68,7 @@ rule clean:
             "channels_sha256",
         ),
         fetched=lambda w: STUDY.fetched(w.dataset, w.rec),
+        overrides=lambda w: STUDY.override(w.dataset, w.rec, "bad", "good", "reinstate"),
         recipe=lambda w: config["recipes"][w.recipe],
         code=digest("clean"),
     message:

@@ -4,20 +4,20 @@ from hedgerow import __version__, account, bids, fetch, io, layout, log, table
 from hedgerow.clean.recording import recording, sidecar
 
 log.start(snakemake)
-root, row, out = layout.root(snakemake.wildcards.dataset), snakemake.params.row, snakemake.output
+root, params, out = layout.root(snakemake.wildcards.dataset), snakemake.params, snakemake.output
+row, said = params.row, params.overrides
 try:
     raw = bids.sidecar(root, row["eeg_json"])
     given = root / row["channels"] if row["channels"] else None
-    with fetch.lent(root, snakemake.params.fetched, snakemake.input.receipt):
-        x, sfreq, channels, notes = io.read_raw(root / row["signal"], given, duration=raw.get("RecordingDuration"))
-    y, channels, found = recording(
-        x, sfreq, channels, positions=io.positions(channels["name"]), notes=notes, **snakemake.params.recipe
-    )
+    known = {"duration": raw.get("RecordingDuration"), "waived": [each["value"] for each in said.get("reinstate", ())]}
+    with fetch.lent(root, params.fetched, snakemake.input.receipt):
+        x, sfreq, channels, notes = io.read_raw(root / row["signal"], given, **known)
+    known = {"positions": io.positions(channels["name"]), "notes": notes, "overrides": said}
+    y, channels, found = recording(x, sfreq, channels, **known, **params.recipe)
     io.write_signal(out.header.removesuffix(".vhdr"), y, sfreq, channels)
     table.write(out.channels, channels)
-    account.write(
-        out.sidecar, sidecar(raw, [f"bids:raw:{row['signal']}"], y, sfreq, channels, found, version=__version__)
-    )
+    source = [f"bids:raw:{row['signal']}"]
+    account.write(out.sidecar, sidecar(raw, source, y, sfreq, channels, found, version=__version__))
     account.write(out.account, account.ok("clean", versions=log.versions(), **found))
 except account.Fault as fault:
     log.say(f"quarantined ({fault.code}): {fault.message}")
