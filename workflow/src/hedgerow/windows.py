@@ -106,16 +106,10 @@ def select(
     table["onset"] = np.repeat(starts, counts) + number * (step or length)
     table["zero"] = table["onset"] if tiled else np.repeat(starts, counts) - tmin
     inside = (table["onset"] > -1e-6) & (table["onset"] + length < duration + 1e-6)
-    account = (
-        {"unclosed": []}
-        | account
-        | {
-            "kind": kind,
-            "beyond": np.flatnonzero(rows.onsets >= duration).tolist(),
-            "short": found["row"][counts == 0].tolist(),
-            "outside": table["event"][~inside].tolist(),
-        }
-    )
+    account = {"unclosed": [], "kind": kind} | account
+    account["beyond"] = np.flatnonzero(rows.onsets >= duration).tolist()
+    account["short"] = found["row"][counts == 0].tolist()
+    account["outside"] = table["event"][~inside].tolist()
     table = table[inside].reset_index(drop=True)[["onset", "event", "label", "zero", "hed"]]
     return table, account | {"windows": _per_label(table, classes)}
 
