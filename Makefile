@@ -13,6 +13,7 @@ READY := .venv/ready$(CUDA)
 # environments and images for any CUDA family can be described from any .venv
 ANY := $(or $(wildcard .venv/ready*),$(READY))
 TORCH := envs/$(if $(CUDA),cuda$(CUDA),cpu).txt
+NO_ANNEX := PyPI has no git-annex for this machine: to fetch from OpenNeuro or NEMAR, install it (apt-get install git-annex, or conda-forge); all else works without
 SNAKEMAKE := $(BIN)/snakemake --profile config/profiles/local --cores $(CORES) --resources gpu=$(GPUS)
 
 .PHONY: help setup demo test test-all cluster-test cluster-smoke container-test bench lint format docs envs images resources clean
@@ -23,7 +24,7 @@ help: ## what can be made
 
 setup: $(READY) ## set up the virtual environment .venv (CUDA=13: with torch and CuPy for CUDA 13)
 
-$(READY): constraints.txt pyproject.toml
+$(READY): constraints.txt pyproject.toml envs/fetch.txt
 	@test -f $(TORCH) || { echo "CUDA=$(CUDA) is no CUDA family known here: say CUDA=12, CUDA=13, or CUDA= for the CPU"; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: install Python 3.11 to 3.13, or say make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is $$($(PYTHON) --version): Python 3.11 to 3.13 is needed, say make PYTHON=python3.13"; exit 1; }
@@ -31,6 +32,7 @@ $(READY): constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(if $(wildcard $@),,--clear) .venv
 	$(BIN)/python -m pip install --quiet $(if $(CUDA),,--no-deps) --retries 1 --constraint constraints.txt --requirement $(TORCH)
 	$(BIN)/python -m pip install --quiet --requirement constraints.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --retries 1 --requirement envs/fetch.txt 2>/dev/null || echo "$(NO_ANNEX)"
 	@echo $(CUDA) >.venv/cuda
 	@touch $@
 
