@@ -53,6 +53,13 @@ def test_a_study_fetches_what_it_needs_once(study, source, tmp_path):
     assert raw(tmp_path) == receipt["annexed"][".eeg"]["bytes"]
     assert nothing_to_do(run(tmp_path, config, "all_clean", "--dry-run"))
 
+    # each rule alone gives the same again
+    for rule, name in (("clone", "raw/faces_clone"), ("fetch", "fetch/faces/sub-01/eeg/sub-01_task-sounds")):
+        path = tmp_path / f"results/{name}.json"
+        before = path.read_bytes()
+        run(tmp_path, config, f"results/{name}.json", "--force", "--allowed-rules", rule, "--rerun-triggers", "mtime")
+        assert path.read_bytes() == before
+
     # identity is the key: whether content is here, and since when, is of no account
     annex(tmp_path, "drop", "--force", "sub-01")
     assert nothing_to_do(run(tmp_path, config, "all_clean", "--dry-run"))

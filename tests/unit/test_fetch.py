@@ -1,5 +1,6 @@
 """Fetching from a published dataset: a real git-annex repository, whose content a server on this machine has."""
 
+import io
 import json
 import os
 import shutil
@@ -11,10 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
-from annexed import ALLOWED, PAIR
+from annexed import ALLOWED, PAIR, environment
 from conftest import ROOT
-from hedgerow import _annex, account, fetch
+from hedgerow import _annex, account, config, fetch, progress, study
 from hedgerow.account import Fault
 
 REC = [f"sub-01/eeg/sub-01_task-sounds_eeg.{ending}" for ending in ("vhdr", "eeg", "vmrk")]
@@ -445,3 +447,115 @@ def test_a_source_has_its_address():
     assert fetch.address("faces", block | {"accession": "ds003645"}).endswith("/ds003645")
     assert fetch.address("nm000104", block | {"source": "nemar"}) == "https://github.com/nemarDatasets/nm000104"
     assert fetch.address("faces", block | {"url": "/mirror"}) == "/mirror"
+
+
+@pytest.fixture
+def run(clone, tmp_path, monkeypatch):
+    """A run in a folder whose dataset `faces` is the clone, indexed: ``run(**block)`` gives its study."""
+    monkeypatch.chdir(tmp_path)
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    Path("results/raw").mkdir(parents=True)
+    clone.rename("results/raw/faces")
+    Path("results/index/faces").mkdir(parents=True)
+    lines = [("rec", "status", "reason", "subject", "size", "files", "signal_sha256")]
+    for name in REC, OTHER, [file.replace("01", "03") for file in REC]:
+        lines.append((name[0].removesuffix("_eeg.vhdr"), "ok", "", name[0][4:6], "2000000", ";".join(name), "f00"))
+    lines.append(("sub-09/eeg/sub-09_task-sounds", "quarantined", "missing-file", "09", "", "", ""))
+    Path("results/index/faces/recordings.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+    Path("results/index/faces/participants.tsv").write_text("participant_id\n")
+
+    def make(**block):
+        block = {"source": "openneuro", "version": "1.0.0", **block}
+        text = {"study": "tiny", "datasets": {"faces": block}}
+        text |= {"selections": {"s": {"classes": {"a": "Event"}, "tmax": 1}}}
+        return study.Study(config.complete(text, schema), "results/index/{}/recordings.tsv".format)
+
+    return make
+
+
+def test_a_run_begins_with_what_is_to_come(run, source):
+    each = sum((source.full / name).stat().st_size for name in REC)
+    kept, lent = {"source": "openneuro"}, {"keep_raw": False}
+    whole = progress.human(3 * each)
+    assert progress.totals(run(**kept)) == [f"faces 1.0.0: 3 recordings, {whole} to fetch, 0 bytes here"]
+    fetch.keep("results/raw/faces", REC)
+    left, here_ = progress.human(2 * each), progress.human(each)
+    assert progress.totals(run(**kept)) == [f"faces 1.0.0: 2 recordings, {left} to fetch, {here_} here"]
+    # what the study is about, and no more
+    assert progress.totals(run(only={"subject": ["01"]})) == []
+    sentence = f"faces 1.0.0: 3 recordings, {whole}, each fetched when it is cleaned and freed after"
+    assert progress.totals(run(**lent)) == [sentence]
+    path = Path("results/derivatives/faces/standard/sub-02/eeg/sub-02_task-sounds_desc-clean_account.json")
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    assert "2 recordings" in progress.totals(run(**lent))[0]
+    assert progress.totals(run(source="path", version=None, path=".")) == []
+    shutil.rmtree("results/index")
+    assert progress.totals(run()) == []
+
+
+def test_the_jobs_of_a_run_tell_how_far_it_is(run):
+    """The first says what is to come; a line for every further tenth, not for every job."""
+    progress.totals(run(only={"subject": ["01", "02"]}))
+    root, terminal = Path("results/raw/faces"), io.StringIO()
+    for files in REC, OTHER:
+        fetch.keep(root, files, progress=progress.meter("faces", root, files, terminal))
+    told = [line.partition(",")[0] for line in terminal.getvalue().splitlines()]
+    assert told == ["faces 1.0.0: 50%", "faces 1.0.0: 100%"]
+    # in the run that makes the index, nothing can be said when it starts
+    (root / progress.SAID).unlink()
+    subprocess.run(["git", "annex", "drop", "--force", "--quiet", "sub-02"], cwd=root, check=True, env=environment())
+    terminal = io.StringIO()
+    fetch.keep(root, OTHER, progress=progress.meter("faces", root, OTHER, terminal))
+    first, last = terminal.getvalue().splitlines()
+    assert first.startswith("faces 1.0.0: 1 recordings, ") and last.startswith("faces 1.0.0: 100%")
+
+
+def test_a_terminal_shows_a_bar(run):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    progress.totals(run())
+    root, terminal = Path("results/raw/faces"), Terminal()
+    fetch.keep(root, REC, progress=progress.meter("faces", root, REC, terminal))
+    text = terminal.getvalue()
+    assert text.startswith("\rfaces 1.0.0 [..........") and "[###" in text and text.endswith("\033[K\n")
+
+
+def test_without_a_terminal_nothing_is_told(run):
+    root = Path("results/raw/faces")
+    progress.totals(run())
+    before = (root / progress.SAID).read_bytes()
+    fetch.keep(root, REC, progress=progress.meter("faces", root, REC))
+    assert (root / progress.SAID).read_bytes() == before
+
+
+def test_a_receipt_is_an_input_where_signals_are_kept(run):
+    rec, path = "sub-01/eeg/sub-01_task-sounds", "results/fetch/faces/sub-01/eeg/sub-01_task-sounds.json"
+    assert run().kept("faces", rec) == [path] and run(keep_raw=False).kept("faces", rec) == []
+    assert run().lent_mb("faces", rec) == 0 and run(keep_raw=False).lent_mb("faces", rec) == 2
+    assert run().fetched("faces", rec) == REC
+    Path(path).parent.mkdir(parents=True)
+    account.write(path, {"status": "ok", "of": "f00"})
+    assert run(keep_raw=False).kept("faces", rec) == [path] and run(keep_raw=False).lent_mb("faces", rec) == 0
+    account.write(path, {"status": "ok", "of": "another version"})
+    assert run(keep_raw=False).kept("faces", rec) == []
+    local = run(source="path", version=None, path=".")
+    assert local.kept("faces", rec) == local.fetched("faces", rec) == [] and local.lent_mb("faces", rec) == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (12_345_678_901, "12.3 GB"), (345e9, "345 GB")],
+)
+def test_sizes_are_told_in_units_that_are_read(size, text):
+    assert progress.human(size) == text
+
+
+@pytest.mark.parametrize("name", ["local", "slurm", "berzelius.example"])
+def test_every_profile_bounds_the_raw_signal_in_flight(name):
+    content = yaml.safe_load((ROOT / f"config/profiles/{name}/config.yaml").read_text(encoding="utf-8"))
+    assert "raw_mb=200000" in content["resources"]
+    # of all jobs of a run together, not of each group by itself
+    assert "raw_mb=local" not in content.get("set-resource-scopes", [])

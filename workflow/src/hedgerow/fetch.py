@@ -178,9 +178,13 @@ def get(root, files, *, waits=WAITS, check=True, progress=lambda: None):
     ]
 
 
-def keep(root, files, **keywords):
-    """`get` for good: what was only lent stays from now on. The account, with ``files``."""
-    found = get(root, files, **keywords)
+def keep(root, files, *, progress=lambda end=False: None, **keywords):
+    """`get` for good: what was only lent stays from now on. The account, with ``files``.
+
+    `progress` is called with True when all has come.
+    """
+    found = get(root, files, progress=progress, **keywords)
+    progress(True)
     with _alone(root):
         for key in filter(None, (entry["key"] for entry in found)):
             shutil.rmtree(Path(root, NOTES, "lent", key), ignore_errors=True)
