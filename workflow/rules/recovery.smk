@@ -14,10 +14,6 @@ rule recovery:
             "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
             w.dataset,
         ),
-        accounts=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
-            w.dataset,
-        ),
         maps=expand(
             "results/studies/<study>/grid/{model}/maps.zarr.zip",
             model=config["models"] if len(config["datasets"]) == 1 else [],

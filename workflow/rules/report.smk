@@ -10,8 +10,8 @@ rule report:
     input:
         config="results/studies/<study>/config.yaml",
         recordings=expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"]),
-        accounts=lambda w: STUDY.files("results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json"),
-        stores=lambda w: STUDY.stores(),
+        manifests=lambda w: [STUDY.manifest(name) for name in config["selections"]],
+        signals=lambda w: STUDY.files("results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg"),
         features=lambda w: STUDY.features(),
         grids=expand(
             "results/studies/<study>/grid/{model}/maps.zarr.zip",

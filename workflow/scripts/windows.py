@@ -6,10 +6,10 @@ from hedgerow.windows import recording
 log.start(snakemake)
 params, row, out, wildcards = snakemake.params, snakemake.params.row, snakemake.output, snakemake.wildcards
 try:
-    cleaned = account.read(snakemake.input.account)
+    stem = snakemake.input.signal.removesuffix("_eeg.eeg")
+    cleaned = account.read(f"{stem}_account.json")
     account.demand(cleaned)
-    x, sfreq = io.read_signal(snakemake.input.header)
-    channels = table.read(snakemake.input.channels)
+    (x, sfreq), channels = io.read_signal(f"{stem}_eeg.vhdr"), table.read(f"{stem}_channels.tsv")
     raw = (*bids.events(layout.root(wildcards.dataset), row), row["hed_version"])
     signal, index, events, sidecar, info, found = recording(
         x, sfreq, channels, *raw, io.positions, cleaned["bad_segments"], params.overrides, **params.selection

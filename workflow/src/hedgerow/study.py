@@ -236,11 +236,8 @@ class Study:
         return f"results/studies/{self.config['study']}/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt"
 
     def publishable(self, dataset):
-        """Per-recording files that a published derivative holds."""
-        endings = ["clean_eeg.vhdr", "clean_eeg.eeg", "clean_eeg.vmrk", "clean_eeg.json", "clean_channels.tsv"]
-        endings += ["clean_account.json"]
-        for name in self.config["selections"]:
-            endings += [f"{name}_events.tsv", f"{name}_events.json", f"{name}_windows.zarr.zip"]
+        """Signals and stores that a published derivative holds, each for all files that its job wrote beside it."""
+        endings = ["clean_eeg.eeg", *(f"{name}_windows.zarr.zip" for name in self.config["selections"])]
         return [path for ending in endings for path in self.files(f"{DERIVATIVES}_desc-{ending}", dataset)]
 
     def root(self, dataset):
