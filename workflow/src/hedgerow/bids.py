@@ -347,7 +347,9 @@ class _Dataset:
         found = dict.fromkeys(layout.DIGESTS, "") | {"path": path, "size": str(layout.size_of(key) or ""), "key": key}
         if self.remote and not path.endswith(layout.TABLES):
             return found, None
-        return found, Fault("missing-file", f"the content of {path} is not here: run `datalad get {path}` in the dataset")
+        return found, Fault(
+            "missing-file", f"the content of {path} is not here: run `datalad get {path}` in the dataset"
+        )
 
     def seen(self):
         """Digests of all files of which content was here, now or at an earlier index, for the next one."""
