@@ -69,7 +69,7 @@ def signals(study, name):
     """Paths of the signal files of the recordings that a study uses of a dataset, by recording, as far as is known."""
     root = study.root(name)
     try:
-        found = study.scope(name, at_rest=True)
+        found = study.scope(name)
     except ConfigError:  # the table is of another version; `index` will run, and what is wrong still will be told
         return {}
     return {

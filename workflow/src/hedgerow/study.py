@@ -44,10 +44,11 @@ class Study:
 
     def recordings(self, dataset):
         """Rows of ``recordings.tsv`` that the study uses: of its `scope` those with status ok."""
+        self.index(dataset)
         return [row for row in self.scope(dataset) if row["status"] == "ok"]
 
-    def scope(self, dataset, *, absent=False, at_rest=False):
-        """Rows of ``recordings.tsv`` that the study is about, whatever their status.
+    def scope(self, dataset, *, absent=False):
+        """Rows of ``recordings.tsv`` as it is there now (none if it is not) that the study is about, of any status.
 
         Those that ``only`` leaves, up to the last subject of the ``pilot``; one that an override rejects is
         quarantined as ``rejected``.
@@ -57,16 +58,14 @@ class Study:
         dataset : str
         absent : bool
             A subject counts for the pilot if the events of a recording are there, even where its signal is not.
-        at_rest : bool
-            Take the table as it is there now, outdated or not; none if there is none.
 
         Raises
         ------
         hedgerow.config.ConfigError
             A filter or an override that names what is not in the table.
         """
-        path = Path(INDEX.format(dataset=dataset)) if at_rest else Path(self.index(dataset))
-        if at_rest and not path.is_file():
+        path = Path(INDEX.format(dataset=dataset))
+        if not path.is_file():
             return []
         stat = path.stat()
         key = (dataset, absent, stat.st_mtime_ns, stat.st_size)
@@ -88,6 +87,15 @@ class Study:
             return found
         last = sorted(counted)[pilot - 1]
         return [row for row in found if row["subject"] <= last]
+
+    def _settled(self, dataset, absent=False):
+        """`scope` for a parameter, by the table that is there now: parameters of a run that has nothing to do must be
+        those of the last one. Snakemake asks again once a table that is outdated has been made anew."""
+        try:
+            return self.scope(dataset, absent=absent)
+        except ConfigError:
+            self.index(dataset)  # an outdated table is no reason to stop
+            raise
 
     def said(self, dataset, rec):
         """What overrides say of one recording, see `hedgerow.overrides.settle`."""
@@ -111,19 +119,19 @@ class Study:
         They are no matter of ``recordings.tsv`` alone, which studies share.
         """
         if dataset is not None:
-            return sorted(row["rec"] for row in self.recordings(dataset))
+            return sorted(row["rec"] for row in self._settled(dataset) if row["status"] == "ok")
         return {name: self.chosen(name) for name in self.config["datasets"]}
 
     def about(self, dataset=None, *, absent=False):
         """As `chosen`, of the whole `scope`: by recording why it is rejected, None where it is not."""
         if dataset is None:
             return {name: self.about(name, absent=absent) for name in self.config["datasets"]}
-        found = self.scope(dataset, absent=absent)
+        found = self._settled(dataset, absent)
         return {row["rec"]: row["message"] if row["reason"] == "rejected" else None for row in found}
 
     def shifts(self, dataset, *, absent=False):
         """Seconds that overrides add to the onsets of recordings of a dataset, where they do."""
-        found = {row["rec"]: self.override(dataset, row["rec"], "shift") for row in self.scope(dataset, absent=absent)}
+        found = {row["rec"]: self.override(dataset, row["rec"], "shift") for row in self._settled(dataset, absent)}
         return {rec: said["shift"][0]["value"] for rec, said in found.items() if said}
 
     def check(self):
@@ -136,7 +144,7 @@ class Study:
         for dataset in () if self.in_job else self.config["datasets"]:
             known = Path(f"results/index/{dataset}/tree.json")
             if known.is_file() and account.read(known)["tree"] == self.tree(dataset):
-                self.scope(dataset, at_rest=True)
+                self.scope(dataset)
 
     def row(self, dataset, rec, *names):
         """The entries `names` of the row of one recording: where its files are, and which content they have."""
@@ -316,7 +324,7 @@ class Study:
             if rec is not None:
                 found = [by_rec(path)[rec]] if os.path.isfile(path) and rec in by_rec(path) else []
             else:
-                found = [row for row in self.scope(name, at_rest=True) if row["status"] == "ok"]
+                found = [row for row in self.scope(name) if row["status"] == "ok"]
             if part is not None:
                 found = [row for row in found if part_of(row["subject"], self.config["parts"]) == part]
             total += sum(int(float(row["size"] or 0)) for row in found)
@@ -333,7 +341,7 @@ class Study:
         for dataset in self.config["datasets"]:
             path = Path(INDEX.format(dataset=dataset))
             try:
-                found = self.scope(dataset, at_rest=True)
+                found = self.scope(dataset)
             except ConfigError as error:
                 return str(error)
             outside += len(rows(path)) - len(found) if path.is_file() else 0

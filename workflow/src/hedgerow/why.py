@@ -93,7 +93,7 @@ def _study(study):
     groups, partly, broken, todo = {}, {}, [], 0
     unread = [dataset for dataset in study.config["datasets"] if not Path(INDEX.format(dataset=dataset)).is_file()]
     for dataset in study.config["datasets"]:
-        for row in study.scope(dataset, at_rest=True):
+        for row in study.scope(dataset):
             if row["status"] != "ok":
                 groups.setdefault(row["reason"], []).append((dataset, row["rec"], row["message"]))
                 continue
@@ -235,7 +235,7 @@ def _recording(study, dataset, row):
     said = [f"{name} {row[name]}" for name in ("subject", "session", "task", "run") if row.get(name)]
     said += [f"{int(float(row['size'])) / 1e6:.1f} MB"] if row.get("size") else []
     lines += _field("index", [f"{row['status']}; {', '.join(said)}", *_gone(row)])
-    here = {each["rec"]: each for each in study.scope(dataset, at_rest=True)}
+    here = {each["rec"]: each for each in study.scope(dataset)}
     if rec not in here:
         lines += _field("study", [f"not in this study ({study.choice()}): change these keys of the config to use it"])
     elif here[rec]["reason"] == "rejected":
