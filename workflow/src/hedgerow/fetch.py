@@ -46,6 +46,12 @@ CONFIG = {
 DESCRIPTIONS = (".tsv", ".json", ".txt", ".md", ".rst", "")
 #: What git-annex says of content that fails its checksum.
 CORRUPT = "Verification of content failed"
+#: Faults of the machine that no further attempt mends: what git-annex says, and the remedy.
+HOPELESS = {
+    "allowed-ip-addresses": "to allow this address, `git config --global annex.security.allowed-ip-addresses ADDRESS`",
+    "no such protocol name": "this machine has no /etc/protocols, install it (apt-get install netbase)",
+    "free space": "make room, or set `keep_raw: false` for the dataset",
+}
 
 
 def address(name, block):
@@ -163,7 +169,7 @@ def get(root, files, *, waits=WAITS, check=True, progress=lambda: None):
         reached = amount(root, keys)
         failures = 1 if reached > best else failures + 1
         best = max(reached, best)
-        if failures > len(waits):
+        if failures > len(waits) or any(_remedy(what) for _, what in faults.values()):
             _give_up(root, faults, failures)
         log.say(f"once more in {waits[failures - 1]} s")
         time.sleep(waits[failures - 1])
@@ -414,13 +420,14 @@ def _gone(path, why):
 
 
 def _give_up(root, faults, attempts):
-    """Raise what tells of the files that came at no attempt: one that may yet come counts more than one that is bad."""
-    file, (corrupt, what) = min(faults.items(), key=lambda item: item[1][0])
+    """Raise what tells of the files that did not come: one that may yet come counts more than one that is bad."""
+    file, (corrupt, what) = min(faults.items(), key=lambda item: (item[1][0], _remedy(item[1][1]) is None))
     if corrupt:
         raise _gone(root / file, f"at {attempts} attempts it failed its checksum: {what}")
-    remedy = "mend the network and run again; what has come stays"
-    if "allowed-ip-addresses" in what:
-        remedy = "to allow this address, `git config --global annex.security.allowed-ip-addresses ADDRESS`"
-    elif "free space" in what or "No space" in what:
-        remedy = "make room, or set `keep_raw: false` for the dataset"
+    remedy = _remedy(what) or "mend the network and run again; what has come stays"
     raise Stopped(f"{root / file} could not be fetched at {attempts} attempts ({what}): {remedy}")
+
+
+def _remedy(what):
+    """The remedy for what is `HOPELESS`, else None."""
+    return next((remedy for words, remedy in HOPELESS.items() if words in what), None)
