@@ -207,10 +207,12 @@ def test_a_fault_of_the_network_is_tried_again_and_then_one_of_the_machine(clone
     assert fetch.keep(clone, REC, waits=(3, 4))["status"] == "ok" and asked == [3]
 
 
-def test_an_address_that_git_annex_does_not_trust_is_named_with_the_way_out(clone, monkeypatch):
+def test_an_address_that_git_annex_does_not_trust_is_named_with_the_way_out(clone, monkeypatch, waits):
+    asked = waits()
     monkeypatch.setenv("GIT_CONFIG_COUNT", "0")
     with pytest.raises(fetch.Stopped, match=r"address 127\.0\.0\.1.*git config --global annex\.security\.allowed-ip"):
-        fetch.keep(clone, REC, waits=())
+        fetch.keep(clone, REC, waits=(1, 1))
+    assert asked == []  # waiting does not help
 
 
 def test_a_killed_fetch_goes_on_where_it_was(clone, source):
@@ -481,6 +483,12 @@ def test_a_run_begins_with_what_is_to_come(run, source):
     fetch.keep("results/raw/faces", REC)
     left, here_ = progress.human(2 * each), progress.human(each)
     assert progress.totals(run(**kept)) == [f"faces 1.0.0: 2 recordings, {left} to fetch, {here_} here"]
+    # what was fetched and dropped since is not fetched again
+    path = Path("results/fetch/faces/sub-02/eeg/sub-02_task-sounds.json")
+    path.parent.mkdir(parents=True)
+    account.write(path, {"of": "f00"})
+    assert progress.totals(run(**kept))[0].startswith("faces 1.0.0: 1 recordings, ")
+    path.unlink()
     # what the study is about, and no more
     assert progress.totals(run(only={"subject": ["01"]})) == []
     sentence = f"faces 1.0.0: 3 recordings, {whole}, each fetched when it is cleaned and freed after"

@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from . import account
 from ._annex import amount, key_of, size_of
 from .config import ConfigError
 from .study import Study
@@ -50,8 +51,8 @@ def totals(study):
             if left:
                 sentences.append(total(f"{name} {block['version']}", left, here, whole))
             continue
-        account = f"results/derivatives/{name}/{study.config['recipe']}/{{}}_desc-clean_account.json"
-        files = {rec: paths for rec, paths in files.items() if not os.path.isfile(account.format(rec))}
+        done = f"results/derivatives/{name}/{study.config['recipe']}/{{}}_desc-clean_account.json"
+        files = {rec: paths for rec, paths in files.items() if not os.path.isfile(done.format(rec))}
         if files:
             sentences.append(
                 f"{name} {block['version']}: {len(files)} recordings, {human(_count(files)[2])}, each fetched when it "
@@ -66,17 +67,26 @@ def total(name, left, here, whole):
 
 
 def signals(study, name):
-    """Paths of the signal files of the recordings that a study uses of a dataset, by recording, as far as is known."""
-    root = study.root(name)
+    """Paths of the signal files that a study uses of a dataset, by recording, as far as they are known.
+
+    Without those that were fetched before and are gone since: nobody will fetch them again.
+    """
+    root, found = study.root(name), {}
     try:
-        found = study.scope(name)
+        table = study.scope(name)
     except ConfigError:  # the table is of another version; `index` will run, and what is wrong still will be told
         return {}
-    return {
-        row["rec"]: [os.path.join(root, file) for file in row["files"].split(";")]
-        for row in found
-        if row["status"] == "ok"
-    }
+    for row in table:
+        paths = [os.path.join(root, file) for file in row["files"].split(";")]
+        receipt = f"results/fetch/{name}/{row['rec']}.json"
+        if row["status"] == "ok" and (all(map(os.path.exists, paths)) or not _settled(receipt, row)):
+            found[row["rec"]] = paths
+    return found
+
+
+def _settled(receipt, row):
+    """Whether a recording was fetched, or left, with the content that it has now."""
+    return os.path.isfile(receipt) and account.read(receipt)["of"] == row["signal_sha256"]
 
 
 def meter(name, root, mine, terminal=None):
