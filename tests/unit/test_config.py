@@ -8,6 +8,7 @@ import yaml
 
 from conftest import ROOT
 from hedgerow import config
+from hedgerow._words import nearest
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 DEMO = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
@@ -108,8 +109,8 @@ def test_the_name_of_a_recording_may_look_like_a_number():
 
 def test_the_nearest_come_first():
     known = ["alpha", "Beta", *(f"c{k}" for k in range(20))]
-    assert config.nearest("beta", known, 2) == "'Beta', 'alpha' and 20 more"
-    assert config.nearest("x", []) == "none"
+    assert nearest("beta", known, 2) == "'Beta', 'alpha' and 20 more"
+    assert nearest("x", []) == "none"
 
 
 def test_the_demo_is_valid():

@@ -5,26 +5,14 @@ Snakefile is parsed.
 """
 
 import difflib
-import heapq
 import json
 import os
 from pathlib import Path
 
+from ._words import ConfigError
+
 #: Sources from which a dataset is fetched.
 REMOTE = ("openneuro", "nemar")
-
-
-class ConfigError(ValueError):
-    """A fault of the config: one sentence that names the key, what is wrong and what to write instead."""
-
-
-def nearest(word, known, most=8):
-    """The first words of `known` in quotes, those most like `word` first; says how many more there are."""
-    known = list(known)
-    ratios = {each: difflib.SequenceMatcher(None, word.lower(), each.lower()).ratio() for each in known}
-    found = heapq.nlargest(most, known, key=ratios.get)
-    more = f" and {len(known) - most} more" if len(known) > most else ""
-    return (", ".join(map(repr, found)) or "none") + more
 
 
 def complete(config, schema):

@@ -1,6 +1,6 @@
 """Which recordings of a dataset a study uses: by entity and by columns of participants.tsv (standard library only)."""
 
-from .config import ConfigError, nearest
+from ._words import ConfigError, nearest
 
 #: Entities by which recordings are chosen (columns of ``recordings.tsv``), and how BIDS writes each in a file's name.
 ENTITIES = {"subject": "sub-", "session": "ses-", "task": "task-", "run": "run-"}

@@ -8,8 +8,8 @@ import csv
 import math
 from pathlib import Path
 
+from ._words import ConfigError, nearest
 from .account import WAIVABLE
-from .config import ConfigError, nearest
 
 #: Columns of the table.
 COLUMNS = ("dataset", "recording", "what", "value", "who", "why")

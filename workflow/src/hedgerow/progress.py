@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import account
 from ._annex import amount, key_of, size_of
-from .config import ConfigError
+from ._words import ConfigError
 from .study import Study
 
 #: Where a run notes its config for the jobs that fetch: which recordings are to come is no parameter of any of them.

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from . import account, filters, overrides
-from .config import REMOTE, ConfigError
+from ._words import ConfigError
 from .layout import SOURCE, part_of, rows, tree
 
 INDEX = "results/index/{dataset}/recordings.tsv"
@@ -260,7 +260,7 @@ class Study:
 
     def remote(self, dataset):
         """Whether the dataset is fetched."""
-        return self.config["datasets"][dataset]["source"] in REMOTE
+        return self.config["datasets"][dataset]["source"] not in ("path", "simulate")
 
     def fetched(self, dataset, rec):
         """Files of a recording's signal that have to be fetched; none where the dataset stays in place."""

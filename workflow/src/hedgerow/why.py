@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 from . import account
-from .config import ConfigError, nearest
+from ._words import ConfigError, nearest
 from .layout import rows
 from .study import DERIVATIVES, INDEX
 

@@ -1,8 +1,8 @@
 """From one raw recording to what its clean version consists of: signal, channel table, sidecar, account."""
 
+from hedgerow._words import nearest
 from hedgerow.account import Fault
 from hedgerow.clean import clean
-from hedgerow.config import nearest
 
 #: Fields of the raw sidecar that describe the recording session and stay true of the clean signal.
 KEPT = (
