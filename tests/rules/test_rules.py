@@ -99,8 +99,8 @@ def test_why_prints_and_runs_nothing_else(tiny, tmp_path):
     (tmp_path / "new").mkdir()
     text = run(tmp_path / "new", TINY, "why")
     assert "not indexed yet: tiny" in text and planned(text) == {"why": 1}
-    text = run(tmp_path, TINY, "why", "--config", "recordin=sub-05", fails=True)
-    assert "unknown key 'recordin'" in text and "'recording'" in text
+    text = run(tmp_path, TINY, "why", "--config", "recordingx=sub-05", fails=True)
+    assert "unknown key 'recordingx'" in text and "'recording'" in text
 
 
 def test_which_recording_why_tells_of_re_runs_nothing(tiny):
