@@ -21,6 +21,8 @@ TABLES = (".tsv", ".json")
 INDEXED = (*TABLES, ".edf", ".bdf", ".vhdr", ".eeg", ".vmrk", ".set", ".fdt")
 #: Columns of the table of digests.
 DIGESTS = ("path", "size", "mtime_ns", "inode", "sha256", "key")
+#: A signal file of at most so many bytes is read for a fingerprint: headers that git keeps have the time of the clone.
+HEADER = 100_000
 #: No pointer of git-annex has more bytes.
 POINTER = 1000
 #: Where a run notes the folder of each dataset.
@@ -149,8 +151,8 @@ def digest(path, entry, known):
 def tree(root, digests=None):
     """Fingerprint of a dataset's folder, on which `index` runs again.
 
-    Tables and sidecars enter by content, signals by name, size and time stamp (`index` then decides by their digests,
-    which it keeps), annexed files by their key.
+    Tables, sidecars and headers enter by content, large signals by name, size and time stamp (`index` then decides by
+    their digests, which it keeps), annexed files by their key, and what the index never opens by its name.
 
     Parameters
     ----------
@@ -179,10 +181,12 @@ def _identity(path, entry, known, awaited):
         return f"{key} absent" if awaited and not seen else key
     if entry.is_dir():
         return "folder"
+    if kind not in INDEXED:
+        return ""
     try:
-        if kind in TABLES:
-            return digest(path, entry, known)["sha256"]
         stat = entry.stat()
+        if kind in TABLES or stat.st_size <= HEADER:
+            return digest(path, entry, known)["sha256"]
     except FileNotFoundError:
         return "link without content"
     return f"{stat.st_size} {stat.st_mtime_ns}"
