@@ -2,7 +2,7 @@
 
 import gc
 
-from hedgerow import cluster
+from hedgerow import cluster, progress
 
 # The jobs of a large study are millions of objects that stay: looking for garbage among them is a tenth of the work.
 gc.set_threshold(50_000, 20, 100)
@@ -20,6 +20,8 @@ onstart:
     requeue = getattr(workflow.executor_settings, "requeue", False)
     cluster.mend(sys.modules.get("snakemake_executor_plugin_slurm"), requeue)
     cluster.watch(os.getcwd(), PROFILE, logger.warning)
+    for sentence in () if told else progress.totals(STUDY):
+        print(sentence)
 
 
 onsuccess:

@@ -143,7 +143,11 @@ class Study:
         """
         for dataset in () if self.in_job else self.config["datasets"]:
             known = Path(f"results/index/{dataset}/tree.json")
-            if known.is_file() and account.read(known)["tree"] == self.tree(dataset):
+            if not known.is_file() or account.read(known)["tree"] != self.tree(dataset):
+                continue
+            cloned = Path(f"results/raw/{dataset}_clone.json")
+            version = self.config["datasets"][dataset]["version"]
+            if not self.remote(dataset) or (cloned.is_file() and account.read(cloned)["version"] == version):
                 self.scope(dataset)
 
     def row(self, dataset, rec, *names):
