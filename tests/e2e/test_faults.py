@@ -11,6 +11,8 @@ from conftest import ROOT
 from hedgerow import account, simulate, store, table
 from workflow import run
 
+pytestmark = pytest.mark.xdist_group("faults")
+
 STUDY = yaml.safe_load((ROOT / "tests/e2e/tiny.yaml").read_text(encoding="utf-8"))
 REC = "sub-{0}/eeg/sub-{0}_task-sounds"
 
