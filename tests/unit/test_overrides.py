@@ -182,7 +182,7 @@ def lab(written):
         (folder / "recordings.tsv").write_text(table)
         people = "".join(f"sub-0{k}\t{'MF'[k % 2]}\n" for k in range(1, 7))
         (folder / "participants.tsv").write_text("participant_id\tsex\n" + people)
-        block = {"source": "path", "path": "x", "only": only or {}}
+        block = {"source": "path", "path": "x", "version": None, "only": only or {}}
         config = {"study": "s", "datasets": {"lab": block}, "pilot": pilot, "overrides": written(*lines)}
         config |= {"recipe": "standard", "selections": {}, "parts": 1}
         return study.Study(config, lambda dataset: f"results/index/{dataset}/recordings.tsv")
