@@ -87,7 +87,18 @@ def test_another_network_trains_and_evaluates_and_nothing_else(tiny, config):
 
 
 #: What follows, directly or not, from new windows.
-FROM_WINDOWS = {"spectra", "design", "moments", "grid", "train", "evaluate", "recovery", "publish", "report"}
+FROM_WINDOWS = {
+    "manifest",
+    "spectra",
+    "design",
+    "moments",
+    "grid",
+    "train",
+    "evaluate",
+    "recovery",
+    "publish",
+    "report",
+}
 
 
 @pytest.mark.parametrize(
