@@ -116,6 +116,30 @@ def test_one_override_runs_that_recording(here, line, jobs):
     assert not any(f"{verb} sub-0{k}/" in text for verb in ("clean", "of") for k in (1, 3))
 
 
+def test_a_stage_at_a_time_misses_nothing(here):
+    """Files of less than 1 MB count by their content: what stands for others must change with them."""
+    plain = {"asr_cutoff": None, "correlation": None, "interpolate": False, "reference": None, "bad_segments": None}
+    config = _config(here, recipe="plain", recipes={"plain": plain})
+    run(here, config, *TARGETS)
+    signal = here / f"results/derivatives/a/plain/{REC.format('02')}_desc-clean_eeg.eeg"
+    before = signal.read_bytes()
+
+    # a channel that is bad but not replaced: the same samples, another table of channels
+    _say(here, "sub-02_task-sounds\tbad\tCz")
+    run(here, config, "all_clean")
+    assert signal.read_bytes() == before
+    assert _would(here, config)[0] == {"windows": 1, **FOLLOWS}
+    run(here, config, *TARGETS)
+
+    # an event with another intensity: the same windows, other rows
+    events = here / "a" / f"{REC.format('03')}_events.tsv"
+    found = table.read(events, text=True)
+    found.loc[found["intensity"].notna(), "intensity"] = "0.125"
+    table.write(events, found)
+    run(here, config, "all_windows")
+    assert _would(here, config)[0] == FOLLOWS
+
+
 @pytest.mark.parametrize(("key", "value"), [("pilot", 2), ("only", {"subject": ["01", "sub-02"]})])
 def test_fewer_recordings_run_none(here, key, value):
     block = {"source": "path", "path": str(here / "a")}

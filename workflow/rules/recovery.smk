@@ -10,8 +10,8 @@ rule recovery:
     input:
         tree=ancient("results/index/{dataset}/tree.json"),
         receipt="results/raw/{dataset}_receipt.json",
-        clean=lambda w: STUDY.files(
-            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
+        accounts=lambda w: STUDY.files(
+            "results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
             w.dataset,
         ),
         maps=expand(

@@ -11,7 +11,7 @@ rule report:
         config="results/studies/<study>/config.yaml",
         recordings=expand("results/index/{dataset}/recordings.tsv", dataset=config["datasets"]),
         manifests=lambda w: [STUDY.manifest(name) for name in config["selections"]],
-        signals=lambda w: STUDY.files("results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg"),
+        accounts=lambda w: STUDY.files("results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json"),
         features=lambda w: STUDY.features(),
         grids=expand(
             "results/studies/<study>/grid/{model}/maps.zarr.zip",

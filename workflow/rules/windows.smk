@@ -37,8 +37,8 @@ rule windows:
     """Cut the windows of one recording that the HED queries of a selection give."""
     input:
         frozen="results/derivatives/{dataset}/{recipe}/code/selection-{selection}.json",
-        # for all that `clean` writes in one go: every further file costs a study of 10,000 recordings a second
-        signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
+        # for all that `clean` writes, of which it holds a digest: every further file costs a large study seconds
+        account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
     output:
         events="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_events.tsv",
         sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_events.json",

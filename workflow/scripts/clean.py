@@ -16,9 +16,10 @@ try:
     y, channels, found = recording(x, sfreq, channels, **known, **params.recipe)
     io.write_signal(out.header.removesuffix(".vhdr"), y, sfreq, channels)
     table.write(out.channels, channels)
-    source = [f"bids:raw:{row['signal']}"]
-    account.write(out.sidecar, sidecar(raw, source, y, sfreq, channels, found, version=__version__))
-    account.write(out.account, account.ok("clean", versions=log.versions(), **found))
+    written = sidecar(raw, [f"bids:raw:{row['signal']}"], y, sfreq, channels, found, version=__version__)
+    account.write(out.sidecar, written)
+    written = account.digest(out.signal, out.channels, out.sidecar)  # the account stands for all that is written here
+    account.write(out.account, account.ok("clean", versions=log.versions(), written=written, **found))
 except account.Fault as fault:
     log.say(f"quarantined ({fault.code}): {fault.message}")
     account.leave("clean", fault, out, out.account)

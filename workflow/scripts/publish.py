@@ -6,7 +6,7 @@ from hedgerow import account, layout, log, overrides, publish, table
 
 log.start(snakemake)
 given, params, tree = snakemake.input, snakemake.params, Path(snakemake.output.description).parent
-stems = [path.removesuffix("_desc-clean_eeg.eeg") for path in given.files if path.endswith("_desc-clean_eeg.eeg")]
+stems = [path.removesuffix("_desc-clean_account.json") for path in given.files if path.endswith("clean_account.json")]
 done = publish.gather(
     tree,
     dataset=snakemake.wildcards.dataset,

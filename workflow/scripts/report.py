@@ -6,7 +6,6 @@ from hedgerow import log, report, table
 
 log.start(snakemake)
 files = dict(snakemake.input.items())
-files["accounts"] = [path.removesuffix("_eeg.eeg") + "_account.json" for path in files.pop("signals")]
 files["stores"] = [path for manifest in files.pop("manifests") for path in table.read(manifest)["store"]]
 text = report.page(files, config=snakemake.params.config, about=snakemake.params.about)
 Path(snakemake.output[0]).write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ by a failed job: a fault of the data is raised as `Fault`, and the script writes
 quarantined``, the reason code and a sentence that names file, place and remedy.
 """
 
+import hashlib
 import json
 import os
 import zipfile
@@ -58,6 +59,19 @@ class Fault(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class Stopped(SystemExit):
+    """A fault of machine, network or config: the job ends with its sentence, and may be tried again."""
+
+
+def digest(*paths):
+    """sha256 of the content of files, of all together: 32 hexadecimal digits."""
+    total = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:32]
 
 
 def ok(stage, **measures):

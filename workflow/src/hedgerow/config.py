@@ -153,12 +153,20 @@ def check_frozen(config, schema, derivatives):
 
 
 def check_folders(config, index):
-    """Refuse a dataset whose folder is not there and of which `index` (a folder) has no table of recordings."""
+    """Refuse a dataset whose folder is not there and of which `index` (a folder) has no table of recordings.
+
+    And a simulation in the place of a clone, with all that was fetched.
+    """
     for name, block in config["datasets"].items():
         indexed = (index / name / "recordings.tsv").is_file()
         if block["source"] == "path" and not (Path(block["path"]).expanduser().is_dir() or indexed):
             raise ConfigError(
                 f"config: datasets.{name}.path: there is no folder {block['path']!r} (seen from {Path.cwd()}); mend it"
+            )
+        if block["source"] == "simulate" and (index.parent / "raw" / name / ".git").exists():
+            raise ConfigError(
+                f"config: datasets.{name}: results/raw/{name} holds what was fetched, and a simulation would replace "
+                "it; give the simulation another name, or delete that folder"
             )
 
 

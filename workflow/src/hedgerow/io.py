@@ -16,7 +16,7 @@ import pandas as pd
 import pybv
 
 from . import layout, table
-from .account import Fault
+from .account import Fault, Stopped
 
 READERS = {
     ".vhdr": mne.io.read_raw_brainvision,
@@ -91,8 +91,10 @@ def _read(path, notes):
     """What mne makes of a file, and ``seconds`` and ``rates`` (Hz by name) of an EDF or BDF header."""
     for file in {path, *path.parent.glob(f"{path.stem}.*")}:
         # an unlocked file of git-annex without content would be read as a few samples
-        if file.is_file() and file.stat().st_size < layout.POINTER and layout.pointer(file):
-            raise Fault("missing-file", f"the content of {file} is not here: get it or drop the recording")
+        pointer = file.is_file() and file.stat().st_size < layout.POINTER and layout.pointer(file)
+        if pointer or (file.is_symlink() and not file.exists()):
+            # no fault of the data: the index found it here, somebody dropped it since, and it may come back
+            raise Stopped(f"the content of {file} is not here any more: `git annex get` it, and run again")
     if not path.is_file():
         raise Fault("missing-file", f"{path} is missing (or its content is not fetched): get it or drop the recording")
     keywords = {}
@@ -295,6 +297,9 @@ def write_signal(stem, x, sfreq, channels):
 
 def read_signal(vhdr):
     """Read back what `write_signal` wrote: ``x`` (channels, samples) in µV and ``sfreq`` in Hz."""
+    for path in (Path(vhdr), Path(vhdr).with_suffix(".eeg")):
+        if not path.is_file():
+            raise Stopped(f"{path} was deleted: run again with `--forcerun` and its account, *_desc-clean_account.json")
     x, sfreq, _, _ = read_raw(vhdr)
     return x, sfreq
 
@@ -302,8 +307,14 @@ def read_signal(vhdr):
 def positions(names):
     """Template positions of electrodes on the head.
 
-    All names are looked up in the one template of `TEMPLATES` that knows most of them, the first of these where
-    several know as many. Any other template than the 10-05 system is turned so that nasion and ears lie as there.
+    All names are looked up in the one template of `TEMPLATES` that knows most of them; where several know as many, in
+    the 10-05 system, else in the one of fewest electrodes. Any other template than the 10-05 system is turned so that
+    nasion and ears lie as there.
+
+    A number says nothing by itself: E36 lies elsewhere in each size of net. A template of numbered electrodes is
+    therefore taken only if the names cover more than half of its electrodes (a 64-channel cap of BioSemi, A1 to B32,
+    has another layout than the 128 that begin so). Else these names are unknown, and only those that the 10-05 system
+    alone knows are placed. Even so a part of a net may pass for a smaller one: E1 to E64 are those of the net of 65.
 
     Parameters
     ----------
@@ -313,18 +324,24 @@ def positions(names):
     Returns
     -------
     ndarray (channels, 3)
-        In m, in the frame of the 10-05 template (x to the right, y to the front, z up); NaN for a name that the
-        template does not know.
+        In m, in the frame of the 10-05 template (x to the right, y to the front, z up); NaN for a name whose place is
+        unknown.
     """
     wanted = [str(name).lower() for name in names]
-    best, most = _template(TEMPLATES[0]), -1
-    for kind in TEMPLATES:
-        known = sum(name in _template(kind) for name in wanted)
-        if known > most:
-            best, most = _template(kind), known
-        if most == len(wanted):
-            break
+    system, *numbered = map(_template, TEMPLATES)
+    # of equals the first, and small ones come first
+    best = max(numbered, key=lambda template: sum(name in template for name in wanted))
+    known = [name for name in wanted if name in best]
+    if len(known) <= sum(name in system for name in wanted):
+        best = system
+    elif 2 * _places(best, known) <= _places(best, best):
+        best = {name: where for name, where in system.items() if name not in best}
     return np.array([best.get(name, np.full(3, np.nan)) for name in wanted]).reshape(-1, 3)
+
+
+def _places(template, names):
+    """How many electrodes of a template `names` are, some of which may be two names of one."""
+    return len({tuple(template[name]) for name in names})
 
 
 @cache

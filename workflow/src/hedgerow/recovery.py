@@ -208,15 +208,15 @@ def responses(truth, arrays, reference, *, subjects):
     ]
 
 
-def collect(root, clean, maps, reference):
+def collect(root, accounts, maps, reference):
     """Everything that the report says of planted against recovered in one dataset.
 
     Parameters
     ----------
     root : path
         The simulated dataset, with ``sourcedata/truth.json``.
-    clean : list of path
-        Clean signals (.vhdr); account and channel table of each stand beside it.
+    accounts : list of path
+        Accounts of the cleaning; signal and channel table of each stand beside it.
     maps : dict of str to path
         Maps of the models by name; of this dataset alone.
     reference
@@ -229,19 +229,21 @@ def collect(root, clean, maps, reference):
         burst and by recording; ``responses``: by model as from `responses`.
     """
     truth = account.read(Path(root) / "sourcedata" / "truth.json")
-    accounts, by_recording, each = {}, {}, []
-    for header in map(str, clean):
-        stem = header.removesuffix("_desc-clean_eeg.vhdr")
-        found, rec = account.read(f"{stem}_desc-clean_account.json"), stem[stem.index("/sub-") + 1 :]
+    cleaned, by_recording, each = {}, {}, []
+    for path in map(str, accounts):
+        stem = path.removesuffix("_desc-clean_account.json")
+        found, rec = account.read(path), stem[stem.index("/sub-") + 1 :]
         if found["status"] != "ok":
             continue
         listed = table.read(f"{stem}_desc-clean_channels.tsv")
         eeg = (listed["type"] == "EEG").to_numpy()
-        (raw, sfreq), (mended, _) = io.read_signal(Path(root) / f"{rec}_eeg.vhdr"), io.read_signal(header)
+        (raw, sfreq), (mended, _) = (
+            io.read_signal(path) for path in (Path(root) / f"{rec}_eeg.vhdr", f"{stem}_desc-clean_eeg.vhdr")
+        )
         names, planted_here = list(listed["name"][eeg]), truth["recordings"][rec]
         compared = recording(raw[eeg], mended[eeg], sfreq, names, found, planted_here)
-        accounts[rec], by_recording[rec], each = found, compared["db"], each + compared["each"]
-    people = sorted({rec.split("/")[0] for rec in accounts})
+        cleaned[rec], by_recording[rec], each = found, compared["db"], each + compared["each"]
+    people = sorted({rec.split("/")[0] for rec in cleaned})
     fitted = {name: store.read_arrays(path) for name, path in maps.items()}
     # maps of single people cannot be held against the mean gain of all
     over_time = {
@@ -252,7 +254,7 @@ def collect(root, clean, maps, reference):
     return {
         "effect": truth["effect"],
         "sex": truth["sex"],
-        "channels": channels(truth, accounts),
+        "channels": channels(truth, cleaned),
         "bursts": {"db": float(np.mean(each)) if each else None, "each": each, "recordings": by_recording},
         "responses": {name: responses(truth, found, reference, subjects=people) for name, found in over_time.items()},
     }

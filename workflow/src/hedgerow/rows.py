@@ -161,6 +161,11 @@ def values(paths, rows, *, log10=False):
         out[at[at >= 0]] = block[at >= 0]
         found[at[at >= 0]] = True
     if not found.all() or out is None:
+        if not len(paths):
+            raise ValueError(
+                f"a few people alone have windows ({rows['subject'].nunique()}), of many that were expected: "
+                "`snakemake why` tells what left; choose those that stay with `only` or `pilot`"
+            )
         missing = rows["store"][~found].unique()[:3]
         raise ValueError(f"windows are missing: {', '.join(map(str, missing))}; run the study again")
     if log10:

@@ -19,6 +19,7 @@ is the largest magnitude of the channel in this recording over 32767 (0.003 µV 
 age or condition are joined when it is loaded.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -159,14 +160,21 @@ def manifest(paths):
     Returns
     -------
     DataFrame
-        ``store`` (path), ``status``, ``reason``, ``windows`` (number), ``size`` (bytes).
+        ``store`` (path), ``status``, ``reason``, ``windows`` (number), ``size`` (bytes), ``digest`` (of its content).
     """
     rows = []
     for path in map(str, paths):
         told = account(path)
         number = sum(told.get("windows", {}).values())
-        rows.append((path, told["status"], told.get("reason"), number, os.path.getsize(path)))
-    return pd.DataFrame(rows, columns=["store", "status", "reason", "windows", "size"])
+        rows.append((path, told["status"], told.get("reason"), number, os.path.getsize(path), _digest(path)))
+    return pd.DataFrame(rows, columns=["store", "status", "reason", "windows", "size", "digest"])
+
+
+def _digest(path):
+    """Digest of a store from the checksums that its directory holds of every member."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(member.filename, member.CRC) for member in archive.infolist()]
+    return hashlib.sha256(repr(members).encode()).hexdigest()[:16]
 
 
 def listed(path):

@@ -145,9 +145,13 @@ class Study:
             known = Path(f"results/index/{dataset}/tree.json")
             if not known.is_file() or account.read(known)["tree"] != self.tree(dataset):
                 continue
-            cloned = Path(f"results/raw/{dataset}_clone.json")
-            version = self.config["datasets"][dataset]["version"]
-            if not self.remote(dataset) or (cloned.is_file() and account.read(cloned)["version"] == version):
+            # a simulation of other parameters and a clone of another version will have another table
+            block, made = self.config["datasets"][dataset], {}
+            for receipt in filter(os.path.isfile, self.receipt(dataset)):
+                made = account.read(receipt)
+            if self.receipt(dataset) and not made:
+                continue
+            if all(made.get(key, value) == value for key, value in block.items() if value is not None):
                 self.scope(dataset)
 
     def row(self, dataset, rec, *names):
@@ -157,7 +161,9 @@ class Study:
             raise ValueError(f"{path} is missing: run `snakemake {path}` first, or ask for a target of the study")
         found = by_rec(path).get(rec)
         if found is None:
-            raise ValueError(f"{path} lists no recording {rec!r} in dataset {dataset!r}")
+            raise ValueError(
+                f"{path} lists no recording {rec!r}: mend the name, or run `snakemake {path}` first if it is new"
+            )
         return {name: found[name] for name in names}
 
     def files(self, pattern, dataset=None, part=None):
@@ -248,8 +254,8 @@ class Study:
         return f"results/studies/{self.config['study']}/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt"
 
     def publishable(self, dataset):
-        """Signals and stores that a published derivative holds, each for all files that its job wrote beside it."""
-        endings = ["clean_eeg.eeg", *(f"{name}_windows.zarr.zip" for name in self.config["selections"])]
+        """Accounts and stores that a published derivative holds, each for all files that its job wrote beside it."""
+        endings = ["clean_account.json", *(f"{name}_windows.zarr.zip" for name in self.config["selections"])]
         return [path for ending in endings for path in self.files(f"{DERIVATIVES}_desc-{ending}", dataset)]
 
     def root(self, dataset):
@@ -386,8 +392,16 @@ class Study:
 
 
 def coverable(row):
-    """Whether a recording can be counted by its events although its signal is not there."""
-    return row["reason"] == "missing-file" and bool(row["events"])
+    """Whether a recording can be counted by its events although its signal, or a file of it, is not there.
+
+    The index gives no digest of a signal that is missing. It gives one where git-annex names the content that is not
+    here: nothing else is missing then, or the recording would not run with its signal either.
+    """
+    if row["reason"] != "missing-file" or not row["events"]:
+        return False
+    if not row.get("signal") or not row["signal_sha256"]:
+        return True
+    return all(row[name] for name in ("eeg_json", "channels_sha256", "events_sha256"))
 
 
 def by_rec(path):

@@ -37,7 +37,8 @@ def read(path, *, text=False):
             _check_fields(path)
             frame = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", quoting=3, index_col=False, **missing)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} is no tab-separated table in UTF-8 ({error})") from error
+        said = " ".join(str(error).split())  # of several lines
+        raise ValueError(f"{path} is no tab-separated table in UTF-8 ({said})") from error
     return frame if text else typed(frame)
 
 

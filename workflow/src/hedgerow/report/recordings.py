@@ -40,6 +40,8 @@ def collect(indices, accounts, stores, about):
     for path in map(str, indices):
         dataset = path.split("/")[-2]
         for row in overrides.within(layout.rows(path), about[dataset]):
+            if (dataset, row["rec"]) in found:
+                continue  # of two signal files of one name the first is processed
             entry = {key: row[key] for key in ("rec", "subject", "status", "reason", "message")}
             found[dataset, row["rec"]] = entry | {
                 "dataset": dataset,
