@@ -1,5 +1,6 @@
 """Fetching from a published dataset: a real git-annex repository, whose content a server on this machine has."""
 
+import http.server
 import io
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -276,6 +278,59 @@ def test_a_repository_that_cannot_be_read_is_named_with_the_way_out(source, tmp_
         fetch.clone(tmp_path / "clone", "http://127.0.0.1:1/x", "1.0.0", waits=())
 
 
+@pytest.fixture
+def private():
+    """Address (without ``http://``) of a server that answers 401 to everybody."""
+
+    class Refusal(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="private"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusal)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_port}/x"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("way", ["GIT_ASKPASS", "SSH_ASKPASS", "core.askPass"])
+def test_nobody_is_asked_for_a_password(way, source, private, tmp_path, monkeypatch):
+    ask, trace = tmp_path / "ask", tmp_path / "asked"
+    ask.write_text(f"#!/bin/sh\necho asked >> '{trace}'\necho word\n")
+    ask.chmod(0o755)
+    for name in "GIT_ASKPASS", "SSH_ASKPASS":
+        monkeypatch.delenv(name, raising=False)
+    setting = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": way, "GIT_CONFIG_VALUE_0": ask}
+    for name, value in (setting if way == "core.askPass" else {way: ask}).items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(_annex, "time", SimpleNamespace(sleep=lambda wait: pytest.fail("tried again")))
+    with pytest.raises(fetch.Stopped, match=r"cannot be read \(.*could not read Username.*a credential\.helper"):
+        fetch.clone(tmp_path / "clone", f"http://{private}", "1.0.0")
+    assert not trace.exists()
+
+
+def test_a_password_that_is_refused_is_not_tried_again(source, private, tmp_path, monkeypatch):
+    monkeypatch.setattr(_annex, "time", SimpleNamespace(sleep=lambda wait: pytest.fail("tried again")))
+    with pytest.raises(fetch.Stopped, match="Authentication failed"):
+        fetch.clone(tmp_path / "clone", f"http://me:word@{private}", "1.0.0")
+
+
+def test_ssh_asks_nothing_unless_a_person_chose_another(monkeypatch):
+    for name in "GIT_SSH", "GIT_SSH_COMMAND":
+        monkeypatch.delenv(name, raising=False)
+    assert _annex._environment()["GIT_SSH_COMMAND"] == "ssh -oBatchMode=yes"
+    monkeypatch.setenv("GIT_SSH", "/mine")
+    assert "GIT_SSH_COMMAND" not in _annex._environment()
+    monkeypatch.setenv("GIT_SSH_COMMAND", "ssh -i key")
+    assert _annex._environment()["GIT_SSH_COMMAND"] == "ssh -i key"
+
+
 def test_a_folder_that_was_not_fetched_is_left_alone(source, tmp_path):
     (tmp_path / "clone").mkdir()
     (tmp_path / "clone/mine.txt").write_text("kept")
@@ -336,6 +391,46 @@ def test_what_was_edited_in_a_clone_becomes_the_version_again(clone, source):
     fetch.clone(clone, str(source.url), "1.0.0", waits=())
     assert json.loads((clone / "dataset_description.json").read_text())["Name"]
     assert (clone / REC[0]).is_symlink()
+
+
+def test_a_file_that_was_deleted_is_checked_out_again(clone, source):
+    content = (source.full / REC[1]).read_bytes()
+    shutil.rmtree(clone / "sub-01")
+    fetch.keep(clone, REC, waits=())
+    assert (clone / REC[1]).is_symlink() and (clone / REC[1]).read_bytes() == content
+    # what is asked for comes back, nothing else; what was fetched is here still
+    assert not (clone / "sub-01/eeg/sub-01_task-sounds_events.tsv").exists()
+    shutil.rmtree(clone / "sub-01")
+    source.server.requests.clear()
+    assert [entry["checksum"] for entry in fetch.get(clone, REC, waits=())] == ["SHA256"] * 3
+    assert source.server.requests == []
+    # likewise what is lent, which is freed as ever
+    shutil.rmtree(clone / "sub-02")
+    with fetch.lent(clone, OTHER, waits=()):
+        assert here(clone, OTHER) == OTHER
+    assert here(clone, OTHER) == [] and (clone / OTHER[1]).is_symlink()
+    # only what the version lacks is a fault of the data
+    with pytest.raises(Fault, match="is not in this version"):
+        fetch.get(clone, ["sub-01/eeg/*.eeg"], waits=())
+
+
+def test_an_unlocked_file_that_was_deleted_shows_its_key_again(clone, source):
+    fetch.clone(clone, str(source.url), "1.1.0", waits=())
+    shutil.rmtree(clone / "sub-04")
+    fetch.keep(clone, PAIR, waits=())
+    assert all((clone / name).is_symlink() for name in PAIR) and here(clone, PAIR) == PAIR
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["gone", "without .git"])
+def test_a_clone_that_was_deleted_stops_the_job_with_the_way_out(clone, left):
+    """In a folder that is itself in a repository, which git would take for the clone."""
+    subprocess.run(["git", "init", "--quiet"], cwd=clone.parent, check=True)
+    shutil.rmtree(clone / ".git" if left else clone)
+    way = rf"{clone} was fetched and .*{'move away' if left else 'hand.*: run again'}.*`--forcerun {clone}_clone\.json`"
+    with pytest.raises(fetch.Stopped, match=way):
+        fetch.keep(clone, REC, waits=())
+    with pytest.raises(fetch.Stopped, match=way), fetch.lent(clone, REC, waits=()):
+        pass
 
 
 def test_a_description_that_cannot_be_had_is_told_and_the_clone_goes_on(source, tmp_path):
@@ -517,6 +612,49 @@ def test_the_jobs_of_a_run_tell_how_far_it_is(run):
     fetch.keep(root, OTHER, progress=progress.meter("faces", root, OTHER, terminal))
     first, last = terminal.getvalue().splitlines()
     assert first.startswith("faces 1.0.0: 1 recordings, ") and last.startswith("faces 1.0.0: 100%")
+
+
+def test_runs_of_two_studies_at_once_each_tell_of_their_datasets(run):
+    mine = run()
+    progress.totals(mine)
+    block = {**mine.config["datasets"]["faces"], "version": "9"}
+    progress.totals(study.Study({**mine.config, "study": "other", "datasets": {"houses": block}}, None))
+    root, terminal = Path("results/raw/faces"), io.StringIO()
+    fetch.keep(root, REC, progress=progress.meter("faces", root, REC, terminal))
+    assert terminal.getvalue().startswith("faces 1.0.0: 33%")
+    assert sorted(path.name for path in Path("results/fetch").iterdir()) == ["faces.json", "houses.json"]
+
+
+@pytest.mark.parametrize("what", ["overrides", "another's note", "no note", "no folder"])
+def test_no_job_fails_because_its_progress_cannot_be_told(what, run, capsys):
+    mine = run()
+    progress.totals(mine)
+    root, terminal, note = Path("results/raw/faces"), io.StringIO(), Path(progress.RUN.format("faces"))
+    if what == "overrides":
+        note.write_text(json.dumps({**mine.config, "overrides": "none.tsv"}, default=str))
+    elif what == "another's note":
+        note.write_text(json.dumps({**mine.config, "datasets": {}}, default=str))
+    elif what == "no note":
+        note.write_text("{")
+    else:
+        shutil.rmtree(root)
+        meter = progress.meter("faces", root, REC, terminal)
+        with pytest.raises(fetch.Stopped, match=r"--forcerun results/raw/faces_clone\.json"):
+            fetch.keep(root, REC, progress=meter)
+    if what != "no folder":
+        assert fetch.keep(root, REC, progress=progress.meter("faces", root, REC, terminal))["status"] == "ok"
+    assert terminal.getvalue() == ""
+    assert capsys.readouterr().out.count("how far faces is cannot be told") == 1
+
+
+def test_a_note_that_was_cut_short_is_written_anew(run):
+    progress.totals(run())
+    root, terminal = Path("results/raw/faces"), io.StringIO()
+    (root / progress.SAID).write_text('{"whole": 1')
+    fetch.keep(root, REC, progress=progress.meter("faces", root, REC, terminal))
+    assert terminal.getvalue().splitlines()[-1].startswith("faces 1.0.0: 33%")
+    (root / progress.SAID).write_text('{"whole": 1')
+    assert progress.totals(run())[0].startswith("faces 1.0.0: 2 recordings")
 
 
 def test_a_terminal_shows_a_bar(run):

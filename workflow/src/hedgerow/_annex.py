@@ -21,8 +21,10 @@ REMEDIES = {
     "git": "install it (apt-get install git, or conda-forge)",
     "git-annex": "run `make setup`, or install it (conda-forge, or apt-get install git-annex)",
 }
-#: What git says of a repository that is not there: it says so again the next time.
-NOT_THERE = re.compile(r"not found|does not (exist|appear)|could not read Username|Permission denied")
+#: What git says of a repository that is not there, or not for everybody: it says so again the next time.
+NOT_THERE = re.compile(
+    "not found|does not (exist|appear)|could not read (Username|Password)|Authentication failed|Permission denied"
+)
 
 
 class Stopped(SystemExit):
@@ -100,7 +102,7 @@ def remote(url, waits, *command, root=None):
         time.sleep(wait)
     raise Stopped(
         f"{url} cannot be read ({words(done.stderr)}): mend accession or url of the dataset in the config, or the "
-        "network (behind a proxy git needs https_proxy), and run again"
+        "network (behind a proxy git needs https_proxy, for a private dataset a credential.helper), and run again"
     )
 
 
@@ -143,7 +145,10 @@ def _environment(trusted=()):
     found = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER}
     found["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), found.get("PATH", os.defpath)])
     found |= {"GIT_TERMINAL_PROMPT": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C.UTF-8"}
-    found.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+    # set but empty, it goes before core.askPass and SSH_ASKPASS: git opens no window to ask for a password
+    found["GIT_ASKPASS"] = ""
+    if "GIT_SSH" not in found:
+        found.setdefault("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
     count = int(found.get("GIT_CONFIG_COUNT") or 0)
     for number, folder in enumerate(trusted, start=count):
         found |= {f"GIT_CONFIG_KEY_{number}": "safe.directory", f"GIT_CONFIG_VALUE_{number}": str(folder)}

@@ -152,14 +152,12 @@ def get(root, files, *, waits=WAITS, check=True, progress=lambda: None):
     Raises
     ------
     account.Fault
-        ``missing-file``: no remote has it, or what every one has fails its checksum.
+        ``missing-file``: the version has no such file, no remote has it, or what every one has fails its checksum.
     Stopped
-        The network, or the machine, failed at all attempts.
+        The network, or the machine, failed at all attempts; the clone is gone.
     """
     root, files = Path(root), list(files)
-    for file in files:
-        if not os.path.lexists(root / file):
-            raise account.Fault("missing-file", f"{root / file} is not in this version of the dataset; choose another")
+    _restore(root, files)
     keys = {file: key for file in files if (key := key_of(root / file))}
     here = [file for file in keys if os.path.exists(root / file)]
     if check and here:
@@ -224,6 +222,7 @@ def lent(root, files, receipts=(), **keywords):
         yield
         return
     root, name = Path(root), hashlib.sha256("\0".join(files).encode()).hexdigest()[:16]
+    _restore(root, files)
     keys = {file: key for file in files if (key := key_of(root / file))}
     shelf, mine = root / NOTES / "lent", {}
     with _alone(root):
@@ -256,10 +255,39 @@ def _free(root, mine, name):
 
 @contextlib.contextmanager
 def _alone(root):
-    """One job at a time marks or frees content."""
+    """One job at a time marks or frees content, or mends the tree."""
+    _demand_clone(root)
     with open(Path(root, NOTES, "lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _demand_clone(root):
+    """Stop if the clone is gone: git would take whatever repository `root` lies in for it."""
+    if not Path(root, NOTES).is_dir():
+        left = "move away what is left of it and " if os.path.lexists(root) else ""
+        raise Stopped(
+            f"{root} was fetched and is no clone any more (deleted by hand?): {left}run again with "
+            f"`--forcerun {root}_clone.json`"
+        )
+
+
+def _restore(root, files):
+    """Check out again those of `files` that somebody deleted; a `Fault` if the version has no such file."""
+    _demand_clone(root)
+    if all(os.path.lexists(root / file) for file in files):
+        return
+    with _alone(root):
+        lost = [file for file in files if not os.path.lexists(root / file)]
+        for file in lost:
+            if not git(root, "ls-tree", "--name-only", "-z", "HEAD", "--", file):
+                raise account.Fault(
+                    "missing-file", f"{root / file} is not in this version of the dataset; choose another"
+                )
+        for chunk in _chunks(lost):
+            log.say(f"check out again what was deleted: {', '.join(chunk)}")
+            git(root, "checkout", "--quiet", "HEAD", "--", *chunk)
+            _lock_pointers(root, chunk)
 
 
 def _commit(url, version, waits):
@@ -331,9 +359,10 @@ def _have(root, commit, url, waits):
     return known()
 
 
-def _lock_pointers(root):
-    """Make links of the annexed files that this version holds unlocked, so that every one shows its key alike."""
-    found = annex(root, "find", "--anything", "--unlocked", "--format=${file}\\000").stdout
+def _lock_pointers(root, files=()):
+    """Make links of the annexed files (of all, or of `files`) that this version holds unlocked, so that every one shows
+    its key alike."""
+    found = annex(root, "find", "--anything", "--unlocked", "--format=${file}\\000", "--", *files).stdout
     for files in _chunks([file for file in found.split("\0") if file]):
         done = annex(root, "lock", "--quiet", "--", *files)
         if done.returncode:

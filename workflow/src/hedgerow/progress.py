@@ -7,13 +7,14 @@ import shutil
 import time
 from pathlib import Path
 
-from . import account
+from . import account, log
 from ._annex import amount, key_of, size_of
 from ._words import ConfigError
 from .study import Study
 
-#: Where a run notes its config for the jobs that fetch: which recordings are to come is no parameter of any of them.
-RUN = Path("results/fetch/study.json")
+#: Where a run notes its config for the jobs that fetch from a dataset: which recordings are to come is no parameter of
+#: any of them. One for each dataset, as runs of several studies may be under way.
+RUN = "results/fetch/{}.json"
 #: What has been told of a clone: bytes of all signals, of those that are here, and the last tenth that was said.
 SAID = ".git/hedgerow/said.json"
 
@@ -33,11 +34,12 @@ def totals(study):
         ``ds003645 2.0.2: 108 recordings, 12.3 GB to fetch, 3.4 GB here``.
     """
     fetched = {name: block for name, block in study.config["datasets"].items() if study.remote(name)}
-    if fetched:
-        RUN.parent.mkdir(parents=True, exist_ok=True)
-        RUN.write_text(json.dumps(study.config, default=str), encoding="utf-8")
     sentences = []
     for name, block in fetched.items():
+        scratch = Path(f"{RUN.format(name)}.{os.getpid()}")
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(json.dumps(study.config, default=str), encoding="utf-8")
+        scratch.replace(RUN.format(name))  # a job that reads it meanwhile reads a whole one
         files = signals(study, name)
         if block["keep_raw"]:
             left, here, whole = _count(files)
@@ -94,6 +96,8 @@ def meter(name, root, mine, terminal=None):
 
     On `terminal` it draws a bar if that is one, and else writes a line when a further tenth is here, whichever of
     several jobs sees it. The first of all says what is to come. A look costs nothing that grows with the dataset.
+    What keeps it from telling (a table that is being edited, a note of another run) is said in the log, once: no job
+    fails because of it.
 
     Parameters
     ----------
@@ -106,19 +110,35 @@ def meter(name, root, mine, terminal=None):
     terminal : file, optional
         None: nothing is told.
     """
-    keys = {file: key for file in mine if (key := key_of(os.path.join(root, file)))}
-    before, due = amount(root, keys), 0.0
-    label = f"{name} {_study().config['datasets'][name]['version']}" if RUN.is_file() else name
+    look, due = None, 0.0
+    quiet = terminal is None or not os.path.isfile(RUN.format(name))
 
     def progress(end=False):
-        nonlocal due
-        if terminal is None or not RUN.is_file() or (time.monotonic() < due and not end):
+        nonlocal look, due, quiet
+        if quiet or (time.monotonic() < due and not end):
             return
         due = time.monotonic() + 1
+        try:
+            look = look or _looks(name, root, mine, terminal)
+            look(end)
+        except Exception as error:
+            quiet = True
+            log.say(f"how far {name} is cannot be told ({type(error).__name__}: {error}); the fetch goes on")
+
+    progress()
+    return progress
+
+
+def _looks(name, root, mine, terminal):
+    """The function ``look(end)`` that tells of one look at what is here."""
+    keys = {file: key for file in mine if (key := key_of(os.path.join(root, file)))}
+    before, label = amount(root, keys), f"{name} {_study(name).config['datasets'][name]['version']}"
+
+    def look(end):
         with open(Path(root, SAID), "a+", encoding="utf-8") as file:
             known = _known(file)
             if known is None:
-                left, here, whole = _count(signals(_study(), name))
+                left, here, whole = _count(signals(_study(name), name))
                 known = {"whole": whole, "done": here, "tenth": 10 * here // max(whole, 1)}
                 terminal.write(total(label, left, here, whole) + "\n")
             now = min(known["done"] + amount(root, keys) - before, known["whole"])
@@ -126,8 +146,7 @@ def meter(name, root, mine, terminal=None):
             _draw(terminal, label, now, known["whole"], tenth > known["tenth"], end)
             _note(file, known | {"done": now if end else known["done"], "tenth": max(tenth, known["tenth"])})
 
-    progress()
-    return progress
+    return look
 
 
 def human(size):
@@ -151,9 +170,9 @@ def _draw(terminal, name, now, whole, further, end):
     terminal.flush()
 
 
-def _study():
-    """The study of the run that is under way."""
-    return Study(json.loads(RUN.read_text(encoding="utf-8")), None, in_job=True)
+def _study(name):
+    """The study of the run that is under way, the last that began with this dataset."""
+    return Study(account.read(RUN.format(name)), None, in_job=True)
 
 
 def _count(files):
@@ -179,7 +198,10 @@ def _known(file):
     """What has been told, read under a lock that lasts until the file is closed; None at first."""
     fcntl.flock(file, fcntl.LOCK_EX)
     file.seek(0)
-    return json.loads(file.read() or "null")
+    try:
+        return json.loads(file.read() or "null")
+    except ValueError:  # of a job that was killed while it wrote
+        return None
 
 
 def _note(file, known):
