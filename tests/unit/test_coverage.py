@@ -18,9 +18,13 @@ SIDECAR = {
             "tone": "Sensory-event, Tone",
             "press": "Agent-action, Press",
             "both": "Sensory-event, Agent-action, Tone, Press",
+            "minute": "(Duration/60 s, (Red))",
+            "open": "(Def/Eyes, Onset)",
+            "close": "(Def/Eyes, Offset)",
             "wrong": "Sensory-event, NoSuchTagAtAll",
         }
-    }
+    },
+    "defs": {"HED": {"eyes": "(Definition/Eyes, (Blue))"}},
 }
 CLASSES = {"tone": "Tone", "press": "Press"}
 ROW = dict.fromkeys(("reason", "message", "events_json", "eeg_json", "channels"), "") | {"hed_version": "8.3.0"}
@@ -80,6 +84,47 @@ def test_an_absent_signal_counts_by_its_events(lab):
     assert tone["reason"].tolist() == ["missing-file", "missing-file", "bad-name"]
 
 
+def _annexed(path):
+    path.unlink()
+    path.symlink_to("../../.git/annex/objects/a/MD5E-s7--b.edf")
+
+
+@pytest.mark.parametrize(
+    ("without", "status"),
+    [
+        ("eeg.edf", "absent"),
+        ("eeg.vhdr", "absent"),  # its .eeg and .vmrk are not there
+        ("annexed", "absent"),
+        ("eeg.json", "quarantined"),  # will never run, though the signal is here
+        ("eeg.json annexed", "quarantined"),
+        ("events.tsv annexed", "quarantined"),
+        ("", "ok"),
+    ],
+)
+def test_absent_is_what_lacks_its_signal_alone(tmp_path, without, status):
+    stem = tmp_path / "sub-01/eeg/sub-01_task-x"
+    stem.parent.mkdir(parents=True)
+    files = {"eeg.edf": "no header is read", "eeg.json": '{"RecordingDuration": 20}', "channels.tsv": "name\ttype\n"}
+    files |= {"events.tsv": "onset\tduration\tkind\n1\t0\ttone\n", "events.json": json.dumps(SIDECAR)}
+    for name, text in files.items():
+        stem.with_name(f"{stem.name}_{name}").write_text(text)
+    (tmp_path / "dataset_description.json").write_text('{"HEDVersion": "8.3.0"}')
+    signal = stem.with_name(f"{stem.name}_eeg.edf")
+    if without == "eeg.vhdr":
+        signal.rename(signal.with_suffix(".vhdr"))
+    elif "annexed" in without:
+        _annexed(stem.with_name(f"{stem.name}_{without.split()[0]}") if " " in without else signal)
+    elif without:
+        stem.with_name(f"{stem.name}_{without}").unlink()
+    recordings, *_ = bids.index(tmp_path)
+    table.write(tmp_path / "recordings.tsv", recordings)
+    (row,) = layout.rows(tmp_path / "recordings.tsv")
+    selections = _config(a={"classes": {"tone": "Tone"}, "tmin": 0, "tmax": 1})["selections"]
+    found, _ = coverage.count("lab", tmp_path, [row], selections, {})
+    assert found["status"].tolist() == [status] and found["windows"].tolist() == [int(status != "quarantined")]
+    assert row["reason"] == ("missing-file" if without else "")
+
+
 def test_what_gives_nothing_has_its_reason(lab):
     rows = [
         lab(1, (1, "other")),
@@ -114,6 +159,44 @@ def test_without_a_duration_nothing_leaves_the_recording_at_its_end(lab):
     rows = [lab(1, (1, "tone"), (1000, "tone"), duration="n/a")]
     found, _ = _count(lab, rows)
     assert _of(found, "tone")["windows"].tolist() == [2] and found["duration"].isna().all()
+
+
+def test_without_a_duration_an_interval_lasts_as_its_annotation_says(lab):
+    rows = [lab(1, (0, "minute"), duration="n/a"), lab(2, (3, "open"), (9, "close"), duration="n/a")]
+    rows += [lab(3, (3, "open"), (9, "tone"), (10, "tone"), duration="n/a"), lab(4, (0, "minute"), duration=20)]
+    both = {"classes": {"red": "Red", "blue": "Def/Eyes"}, "kind": "intervals", "length": 2}
+    found, _ = _count(lab, rows, a=both, b=both | {"length": 6})
+    assert _of(found, "red")["windows"].tolist() == [30, 0, 0, 10]
+    assert _of(found, "blue")["windows"].tolist() == [0, 3, 3, 0]  # the third is never closed: to the last onset
+    assert _of(found, "blue", "b")["windows"].tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1],
+        {"s": 1},
+        "an hour",
+        True,
+        None,
+        0,
+        -1,
+        "0",
+        float("inf"),
+        "inf",
+        float("nan"),
+        pytest.param(10**400, id="vast"),
+    ],
+)
+def test_a_duration_that_is_no_length_is_unknown(lab, value):
+    found, _ = _count(lab, [lab(1, (1, "tone"), (1000, "tone"), duration=value)])
+    assert _of(found, "tone")["windows"].tolist() == [2] and found["duration"].isna().all()
+
+
+@pytest.mark.parametrize("value", [20, 20.0, "20", " 20.0 "])
+def test_a_duration_may_be_a_number_or_its_text(lab, value):
+    found, _ = _count(lab, [lab(1, (1, "tone"), (1000, "tone"), duration=value)])
+    assert _of(found, "tone")["windows"].tolist() == [1] and (found["duration"] == 20).all()
 
 
 def test_a_shift_by_hand_counts(lab):

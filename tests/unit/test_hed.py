@@ -432,6 +432,19 @@ def test_a_full_memory_starts_anew():
     assert memory == {"c": 3}
 
 
+def test_rows_known_before_outlive_a_memory_that_fills():
+    """What a memory forgets while new rows are stored is still asked for."""
+    from hedgerow import _lexicon
+
+    lexicon = _lexicon.Lexicon(json.dumps(_lexicon.annotated(SIDECAR)), ("8.3.0",))
+    lexicon._templates = _lexicon.Memory(2)
+    keys = list(SIDECAR["kind"]["HED"])[:3]
+    first, second, third = (lexicon.assemble(("kind",), [(key,)])[0] for key in keys)
+    lexicon._templates.clear()
+    assert lexicon.assemble(("kind",), [(keys[0],)]) == [first]
+    assert lexicon.assemble(("kind",), [(key,) for key in keys]) == [first, second, third]
+
+
 # --- real tables: the annotation must find what the columns say
 
 

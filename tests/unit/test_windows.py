@@ -83,6 +83,23 @@ def test_intervals_are_trimmed_and_tiled():
     assert account["short"] == [2] and account["outside"] == [] and account["windows"] == {"eyes": 6}
 
 
+def test_in_a_recording_of_unknown_length_nothing_is_cut_off_but_what_is_never_closed():
+    ask = {"hed_version": VERSION, "classes": {"eyes": "Task", "red": "Red"}, "kind": "intervals", "length": 2.0}
+    sidecar = {"kind": {"HED": SIDECAR["kind"]["HED"] | {"red": "(Duration/60 s, (Red))"}}, "defs": SIDECAR["defs"]}
+    events = table((0, "open"), (3, "close"), (4, "red"), (5, "open"), (11, "blue"))
+    index, account = windows.select(events, sidecar, np.inf, **ask)
+    assert account["windows"] == {"eyes": 1 + 3, "red": 30}
+    assert index[index["event"] == 3]["onset"].tolist() == [5, 7, 9]  # the last onset of the table is at 11 s
+    assert account["outside"] == account["beyond"] == account["short"] == []
+    json.dumps(account, allow_nan=False)
+    around, _ = windows.select(
+        events, sidecar, np.inf, hed_version=VERSION, classes={"blue": "Blue"}, tmin=0.0, tmax=9.0
+    )
+    assert around["onset"].tolist() == [11]
+    # with a length, what is never closed lasts to the end
+    assert windows.select(events, sidecar, 20.0, **ask)[1]["windows"] == {"eyes": 1 + 7, "red": 8}
+
+
 def test_a_span_after_an_event_is_tiled_without_gap():
     index, _ = windows.select(
         table((1.0, "red")), SIDECAR, 9.0, hed_version=VERSION, classes=CLASSES, tmin=0.5, tmax=5.5, length=1.0

@@ -176,17 +176,18 @@ class Lexicon:
         import pandas as pd
         from hed import HedFileError, TabularInput
 
-        new = [row for row in dict.fromkeys(cells) if (columns, row) not in self._templates]
-        found = {}
+        # what is known is copied out: storing what is new may make the memory forget it
+        found = {row: self._templates.get((columns, row)) for row in cells}
+        new = [row for row, text in found.items() if text is None]
         if new:
             try:
                 series = TabularInput(pd.DataFrame(new, columns=list(columns)), sidecar=self._sidecar).series_a
             except HedFileError as error:
                 raise Fault("bad-hed", f"the HED annotation of events.tsv cannot be assembled: {error}") from error
-            found = dict(zip(new, series))
+            found |= dict(zip(new, series))
         for row in new:
             self._templates[columns, row] = found[row]
-        return [found[row] if row in found else self._templates[columns, row] for row in cells]
+        return [found[row] for row in cells]
 
     def judge(self, template, text):
         """A template taken apart, and its errors.

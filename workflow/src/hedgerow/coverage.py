@@ -1,9 +1,12 @@
 """How many events and windows each selection gives, from event tables alone: before a byte of signal is fetched."""
 
+import math
+
 import pandas as pd
 
 from . import bids, hed
 from .account import Fault
+from .study import coverable
 from .windows import check, select, shifted
 
 #: Columns of the table of coverage: a row per recording, selection and label.
@@ -26,8 +29,8 @@ def count(dataset, root, rows, selections, shifts):
     root : path
         Its folder.
     rows : iterable of dict
-        Rows of ``recordings.tsv`` that the study is about. One whose signal is not there counts by its events, its
-        status is ``absent``.
+        Rows of ``recordings.tsv`` that the study is about. One whose signal, or a file of it, is not there counts by
+        its events, its status is ``absent``; one that lacks anything else stays ``quarantined``.
     selections : dict
         Blocks of the config by name.
     shifts : dict of str to float
@@ -38,8 +41,8 @@ def count(dataset, root, rows, selections, shifts):
     coverage : DataFrame
         `COLUMNS`: ``events`` that match the query of the label alone, the ``windows`` that fit and their ``seconds``,
         ``overlaps`` (events that match this label and another, and are no one's); ``duration`` of the recording in s
-        by its sidecar (missing: unknown, nothing leaves the recording at its end), ``reason`` and ``message`` of what
-        gives nothing or is not there.
+        by its sidecar (missing: unknown, nothing leaves the recording at its end, and an ``Onset`` that is never closed
+        lasts to the last onset), ``reason`` and ``message`` of what gives nothing or is not there.
     errors : DataFrame
         `ERRORS`: ``line`` the first and ``lines`` all lines of the ``file``, ``rows`` how many, ``used`` (yes or no)
         whether they are used all the same.
@@ -69,7 +72,7 @@ class _Recording:
     """Events of one recording, and what is known of it."""
 
     def __init__(self, root, row, shift):
-        self.status = "absent" if row["reason"] == "missing-file" and row["events"] else row["status"]
+        self.status = "absent" if coverable(row) else row["status"]
         self.fault, self.duration = None, None
         if self.status == "quarantined":
             self.fault = Fault(row["reason"], row["message"])
@@ -98,10 +101,8 @@ class _Recording:
         return {label: nothing | {"reason": fault.code, "message": fault.message} for label in block["classes"]}
 
     def _counted(self, block, nothing):
-        times = {key: block[key] for key in TIMES}
-        _, done = select(
-            self.events, self.sidecar, self._end(block), hed_version=self.version, classes=block["classes"], **times
-        )
+        times, end = {key: block[key] for key in TIMES}, math.inf if self.duration is None else self.duration
+        _, done = select(self.events, self.sidecar, end, hed_version=self.version, classes=block["classes"], **times)
         length = block["tmax"] - block["tmin"] if block["length"] is None else block["length"]
         shared = [(labels.split("+"), len(rows)) for labels, rows in done["overlaps"].items()]
         found = {}
@@ -114,15 +115,6 @@ class _Recording:
             for each in found.values():
                 each |= {"reason": "outside" if done["outside"] else "too-short", "message": message}
         return found
-
-    def _end(self, block):
-        """End of the recording in s; unknown, it is the last event for intervals, and never for what is around one."""
-        if self.duration is not None:
-            return self.duration
-        if block["kind"] == "events":
-            return float("inf")
-        onsets = pd.to_numeric(self.events["onset"], errors="coerce")
-        return float(onsets.max()) if onsets.notna().any() else 0.0
 
     def errors(self):
         """Every HED error of the table, whatever a selection makes of it."""
@@ -140,9 +132,12 @@ class _Recording:
 
 
 def _positive(value):
-    """A number above 0, or None."""
-    value = pd.to_numeric(value, errors="coerce")
-    return float(value) if pd.notna(value) and value > 0 else None
+    """A finite number above 0, or its text, as a float; None for all else that a sidecar may hold."""
+    try:
+        number = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 < number < math.inf else None
 
 
 def _ranges(lines):

@@ -37,14 +37,15 @@ def select(
     sidecar : dict
         Content of ``events.json``, inheritance resolved.
     duration : float
-        Length of the recording in s.
+        Length of the recording in s; infinity where it is unknown: nothing leaves the recording at its end.
     hed_version : str or list of str
         As in ``dataset_description.json``.
     classes : dict of str to str
         HED query of each label.
     kind : {"events", "intervals"}
         A window around each event that matches, or windows along each interval that matches (``Onset`` to ``Offset``,
-        or a ``Duration`` tag; an ``Onset`` that is never closed lasts to the end of the recording).
+        or a ``Duration`` tag; an ``Onset`` that is never closed lasts to the end of the recording, or where that is
+        unknown to the last onset of the table).
     until : str, dict of str to str, or None
         What ends an interval that an event of `classes` starts: one HED query, or one for each label. The interval
         ends at the next later event that matches, or where an event of its label starts anew; one that nothing ends
@@ -94,7 +95,8 @@ def select(
         else:
             found, account = _until.intervals(rows, classes, ends_by, hed_version=hed_version, **context)
         starts = found["start"].to_numpy() + tmin
-        ends = found["end"].fillna(duration).to_numpy() + (tmax or 0.0)
+        last = duration if np.isfinite(duration) else np.max(rows.onsets[np.isfinite(rows.onsets)], initial=0.0)
+        ends = found["end"].fillna(last).to_numpy() + (tmax or 0.0)
     if not len(found):
         raise Fault("no-match", _unmatched(account))
     if duration + 1e-6 < length:
