@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from . import log
+from .account import Stopped
 
 #: Variables with which a git that calls this one would point it to its own repository.
 OF_ANOTHER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
@@ -25,10 +26,6 @@ REMEDIES = {
 NOT_THERE = re.compile(
     "not found|does not (exist|appear)|could not read (Username|Password)|Authentication failed|Permission denied"
 )
-
-
-class Stopped(SystemExit):
-    """A fault of network, machine or config: the job ends with its sentence, and is tried again (`retries`)."""
 
 
 def key_of(path):

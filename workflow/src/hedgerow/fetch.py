@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 from . import account, log
-from ._annex import Stopped, amount, annex, checksum_of, git, key_of, place, remote, size_of, tools, words
+from ._annex import amount, annex, checksum_of, git, key_of, place, remote, size_of, tools, words
+from .account import Stopped
 from .layout import NOT_RAW
 
 #: Where each source keeps its datasets.
