@@ -249,9 +249,17 @@ def _free(root, mine, name):
             with contextlib.suppress(OSError):  # somebody else's mark is in it, or it is kept by now
                 shelf.rmdir()
                 unused.append(file)
-        if unused:
+        for wait in (0.2, 1, 5, None):
+            if not unused:
+                break
             # it stays where it came from: no remote need be asked
             annex(root, "drop", "--force", "--quiet", "--", *unused)
+            # of a job that was killed a process may live a moment longer and hold its files
+            unused = [file for file in unused if os.path.exists(root / file)]
+            if unused and wait:
+                time.sleep(wait)
+        if unused:
+            log.say(f"{', '.join(unused)}: could not be freed, `git annex drop` them in {root}")
 
 
 @contextlib.contextmanager
