@@ -45,7 +45,8 @@ def _recording(subject, rng):
     x = rng.normal(size=(8, 7, 40))
     x[labels == "high", 3, 20:] += 10 + subject
     counts = {"high": 4, "low": 4}
-    done = {"windows": counts, "overlaps": {}, "outside": [], "short": [], "samples": 40}
+    done = {"windows": counts, "overlaps": {}, "outside": [], "short": [], "samples": 40, "skipped": subject}
+    done["rejected"] = {"high": [8, 9], "low": [10]}
     place = {"dataset": "lab", "rec": "x", "subject": f"{subject:02}", "account": account.ok("windows", **done)}
     place_of = {"names": NAMES, "sfreq": 100.0, "tmin": -0.1, "positions": _positions()}
     index = pd.DataFrame({"label": labels, "onset": np.arange(8.0), "event": np.arange(8)})
@@ -155,6 +156,7 @@ def test_the_page_says_what_happened(here):
     text = _text(page)
     assert "handmade" in text and "7 recordings: 6 ok, 1 quarantined" in text
     assert "not-finite" in text and "<script" not in page and "&lt;script&gt;alert(1)" in page
+    assert "Left out: 18 windows in segments that the cleaning marked as bad, 21 rows whose HED annotation" in text
     assert "48 windows of 6 people" in text and "high 24 · low 24" in text
     assert "low − high" in text and "Cz, 150 ms" in text and "12.5" in text and "10.5 to 14.5" in text
     assert "7 units: few." in text and "10 subjects: percentile intervals over so few are too narrow" in text

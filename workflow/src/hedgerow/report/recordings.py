@@ -11,6 +11,8 @@ from ..grid.bootstrap import MIN_CLUSTERS
 #: Where a per-recording result belongs.
 PLACE = re.compile(r"derivatives/(?P<dataset>[^/]+)/[^/]+/(?P<rec>.+)_desc-(?P<name>[^_]+)_(?:account|windows)\.")
 
+#: Why events and windows of a recording are left out, as the accounts of windows have it.
+LOST = ("overlaps", "rejected", "outside", "short", "unclosed", "skipped")
 #: Reasons for which the cleaning holds a channel to be bad, in the words of its accounts.
 BAD = ("flat", "uncorrelated", "marked")
 
@@ -182,7 +184,7 @@ def windows(found, selections):
 
 
 def _selected(found, name, block):
-    labels, by_subject, lost = list(block["classes"]), {}, {"overlaps": 0, "outside": 0, "short": 0}
+    labels, by_subject, lost = list(block["classes"]), {}, dict.fromkeys(LOST, 0)
     for entry in found:
         done = entry["windows"].get(name)
         if done is None or done["status"] != "ok":
@@ -190,9 +192,10 @@ def _selected(found, name, block):
         counts = by_subject.setdefault((entry["dataset"], entry["subject"]), dict.fromkeys(labels, 0))
         for label, count in done["windows"].items():
             counts[label] += count
-        lost["overlaps"] += sum(map(len, done["overlaps"].values()))
-        lost["outside"] += len(done["outside"])
-        lost["short"] += len(done["short"])
+        for why in LOST:
+            told = done.get(why, 0)
+            told = sum(map(len, told.values())) if isinstance(told, dict) else told
+            lost[why] += told if isinstance(told, int) else len(told)
     numbers = np.array([[counts[label] for counts in by_subject.values()] for label in labels], dtype=int)
     numbers = numbers.reshape(len(labels), len(by_subject))
     rows = [
