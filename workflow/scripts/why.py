@@ -3,4 +3,4 @@
 from hedgerow import study, why
 
 params = snakemake.params
-print(why.tell(study.Study(params.config, index=None), params.recording))
+why.say(why.tell(study.Study(params.config, index=None), params.recording))

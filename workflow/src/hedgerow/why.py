@@ -60,6 +60,8 @@ TAIL, TOLD = 20_000, 4
 
 #: How many logs of jobs that failed alike are named.
 MOST = 3
+#: Recordings that are named under one sentence.
+SHOWN = 12
 
 
 def tell(study, recording=None):
@@ -135,17 +137,28 @@ def _study(study):
 
 
 def _reason(code, gone, what):
-    """Recordings that left for one reason; a sentence that several share is told once."""
+    """Recordings that left for one reason; a sentence that several share, but for their names, is told once."""
     number = f"{len(gone)} recording" + "s" * (len(gone) > 1)
     lines = _wrapped(f"{number} {what}: {code}, {account.REASONS.get(code, 'unknown reason')}")
     lines += _wrapped(f"to do: {REMEDIES.get(code, 'see the sentence')}", "  ")
     said = {}
     for dataset, rec, message in gone:
-        said.setdefault(message, []).append(f"{dataset}: {rec.rsplit('/', 1)[-1]}")
-    for message, recs in said.items():
-        lines += _wrapped(", ".join(recs), "  - ")
+        stem = rec.rsplit("/", 1)[-1]
+        alike = said.setdefault(message.replace(rec, stem).replace(stem, "..."), (message, []))
+        alike[1].append(f"{dataset}: {stem}")
+    for message, recs in said.values():
+        more = f" and {len(recs) - SHOWN} more" if len(recs) > SHOWN else ""
+        lines += _wrapped(", ".join(recs[:SHOWN]) + more, "  - ")
         lines += _wrapped(message, "      ")
     return [*lines, ""]
+
+
+def say(text):
+    """Print `text`; a reader who has seen enough (``| head``) is no fault."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def accounts(study, dataset, rec):
