@@ -36,7 +36,7 @@ rule clean:
     input:
         frozen="results/derivatives/{dataset}/{recipe}/code/recipe.json",
         tree=ancient("results/index/{dataset}/tree.json"),
-        receipt=lambda w: STUDY.kept(w.dataset, w.rec),
+        receipt=(lambda w: STUDY.kept(w.dataset, w.rec)) if STUDY.fetches else [],
     output:
         header="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vhdr",
         signal="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.eeg",
@@ -54,7 +54,7 @@ rule clean:
         IMAGES["signal"]
     threads: 1
     resources:
-        raw_mb=lambda w: STUDY.lent_mb(w.dataset, w.rec),
+        raw_mb=(lambda w: STUDY.lent_mb(w.dataset, w.rec)) if STUDY.fetches else 0,
         mem_mb=lambda w, attempt: attempt * (1000 + 40 * STUDY.size_mb(w.dataset, rec=w.rec)),
         runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb(w.dataset, rec=w.rec) // 10),
     params:
@@ -67,7 +67,7 @@ rule clean:
             "signal_sha256",
             "channels_sha256",
         ),
-        fetched=lambda w: STUDY.fetched(w.dataset, w.rec),
+        fetched=(lambda w: STUDY.fetched(w.dataset, w.rec)) if STUDY.fetches else [],
         overrides=lambda w: STUDY.override(w.dataset, w.rec, "bad", "good", "reinstate"),
         recipe=lambda w: config["recipes"][w.recipe],
         code=digest("clean"),

@@ -5,7 +5,7 @@ import gc
 from hedgerow import cluster, progress
 
 # The jobs of a large study are millions of objects that stay: looking for garbage among them is a tenth of the work.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(100_000, 50, 1000)
 
 PROFILE = cluster.profile(sys.argv)
 

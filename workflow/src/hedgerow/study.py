@@ -39,6 +39,8 @@ class Study:
         self.lines = overrides.read(config["overrides"])
         indexed = [path.parent.name for path in Path().glob(INDEX.format(dataset="*"))]
         overrides.check_datasets(self.lines, config["overrides"], [*config["datasets"], *indexed])
+        #: Whether any dataset is fetched; where none is, the rules of large studies need not ask for each recording.
+        self.fetches = any(self.remote(dataset) for dataset in config["datasets"])
         self._by_name = overrides.by_name(self.lines)
         self._scopes, self._trees = {}, {}
 
