@@ -1,9 +1,13 @@
 """What left and why: told by reason and by recording, from what is there, within its width."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
 from hedgerow import account, store, study, why
 
 HEADER = "rec\tstatus\treason\tmessage\tsubject\tsession\ttask\trun\tevents\tsize\n"
@@ -140,3 +144,27 @@ def test_nothing_is_needed(tmp_path, monkeypatch, lab):
 
 def test_every_reason_has_a_remedy():
     assert set(why.REMEDIES) == set(account.REASONS)
+
+
+def test_a_reader_may_leave_early():
+    code = "from hedgerow import why; why.say('line\\n' * 100_000)"
+    job = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_path())
+    job.stdout.read(10)
+    job.stdout.close()
+    assert job.wait(60) == 0 and job.stderr.read() == b""
+    job.stderr.close()
+
+
+def test_alike_recordings_are_told_together():
+    gone = [
+        ("lab", f"sub-{k:02}/eeg/sub-{k:02}_task-x", f"sub-{k:02}/eeg/sub-{k:02}_task-x is short") for k in range(20)
+    ]
+    lines = why._reason("too-short", [*gone, ("lab", "sub-99/eeg/sub-99_task-x", "another sentence")], "left")
+    text = " ".join(" ".join(lines).split())
+    assert text.startswith("21 recordings left: too-short") and text.count("lasts a second") == 1
+    assert "lab: sub-11_task-x and 8 more sub-00/eeg/sub-00_task-x lasts a second" in text
+    assert "lab: sub-99_task-x another sentence" in text
+
+
+def _path():
+    return {**os.environ, "PYTHONPATH": str(ROOT / "workflow/src")}
