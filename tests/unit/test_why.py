@@ -157,7 +157,8 @@ def test_a_reader_may_leave_early():
 
 def test_alike_recordings_are_told_together():
     gone = [
-        ("lab", f"sub-{k:02}/eeg/sub-{k:02}_task-x", f"sub-{k:02}/eeg/sub-{k:02}_task-x is short") for k in range(20)
+        ("lab", f"sub-{k:02}/eeg/sub-{k:02}_task-x", f"sub-{k:02}/eeg/sub-{k:02}_task-x lasts a second")
+        for k in range(20)
     ]
     lines = why._reason("too-short", [*gone, ("lab", "sub-99/eeg/sub-99_task-x", "another sentence")], "left")
     text = " ".join(" ".join(lines).split())
