@@ -97,7 +97,7 @@ def test_jobs_ask_by_the_size_of_what_they_read(demo):
     assert demo.size_mb("a") == 5 and demo.size_mb() == 6
     assert sum(demo.size_mb("a", part) for part in ("0of2", "1of2")) in (5, 6)
     assert demo.size_mb("a", rec="sub-99/eeg/sub-99_task-x") == 0
-    assert study.Study({**demo.config, "datasets": {"new": {"only": {}}}}, None).size_mb() == 0
+    assert study.Study({**demo.config, "datasets": {"new": {"source": "path", "only": {}}}}, None).size_mb() == 0
     demo.config["datasets"]["b"] |= {"seconds": 100.0, "sfreq": 250.0, "channels": 24}
     assert demo.simulated_mb("b") == 60
 
