@@ -56,7 +56,7 @@ def test_a_job_killed_for_want_of_memory_gets_more(site, undisturbed):
     shutil.copytree(undisturbed / "results", site.folder / "results", dirs_exist_ok=True)
     shutil.copytree(undisturbed / ".snakemake/metadata", site.folder / ".snakemake/metadata")
     target = REC.format("02", "eyes_windows.zarr.zip")
-    (site.folder / REC.format("02", "clean_eeg.vhdr")).unlink()
+    (site.folder / REC.format("02", "clean_account.json")).unlink()
     (site.folder / target).unlink()
     # Snakemake takes 150 MB and the script that it starts as much again: the first attempt dies in the midst of it
     little = [f"{rule}:mem_mb=attempt * 220" for rule in ("clean", "windows")]
