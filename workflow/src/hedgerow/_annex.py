@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import log
+from . import layout, log
 from .account import Stopped
 
 #: Variables with which a git that calls this one would point it to its own repository.
@@ -30,16 +30,12 @@ NOT_THERE = re.compile(
 
 def key_of(path):
     """Key of an annexed file: its backend, size and checksum; None of a file that is in git itself."""
-    if not os.path.islink(path):
-        return None
-    target = os.readlink(path)
-    return os.path.basename(target) if "/annex/objects/" in target else None
+    return layout.annexed(Path(path))
 
 
 def size_of(key):
     """Bytes of the content of a key; 0 where the key does not tell."""
-    found = re.match(r"[A-Z0-9_]+(?:-[a-zA-Z]\d+)*?-s(\d+)", key)
-    return int(found.group(1)) if found else 0
+    return layout.size_of(key) or 0
 
 
 def checksum_of(key):

@@ -88,10 +88,13 @@ def _files(folder, prefix, above):
 
 
 def annexed(entry):
-    """Key of a file that git-annex keeps (a link into ``annex/objects``), whether its content is here or not."""
+    """Key of a file that git-annex keeps (a link into ``annex/objects``), whether its content is here or not.
+
+    `entry` is a path or an entry of `os.scandir`.
+    """
     if not entry.is_symlink():
         return None
-    target = os.readlink(entry.path).replace("\\", "/")
+    target = os.readlink(entry).replace("\\", "/")
     return os.path.basename(target) if "annex/objects/" in target else None
 
 
