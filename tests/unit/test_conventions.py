@@ -105,7 +105,9 @@ def test_the_config_is_the_keywords_of_the_core():
     def plain(value):
         return list(value) if isinstance(value, tuple) else value
 
-    recipe = {k: plain(v) for k, v in _keywords(clean.clean, ("names", "positions", "marked", "trusted")).items()}
+    recipe = {
+        k: plain(v) for k, v in _keywords(clean.clean, ("names", "positions", "marked", "trusted", "witness")).items()
+    }
     assert recipe == _schema("recipe")
     selection = _keywords(windows.windows, ("hed_version", "classes"))
     assert selection == _schema("selection", ("classes",))

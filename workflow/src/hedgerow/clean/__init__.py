@@ -37,6 +37,7 @@ def clean(
     bad_segments=0.25,
     interpolate=True,
     reference="average",
+    witness=None,
 ):
     """Clean one recording.
 
@@ -70,14 +71,17 @@ def clean(
     reference : "average", sequence of str, or None
         Subtract the mean over these channels; None keeps the recording's reference. Bad channels that were not
         replaced are never part of the mean.
+    witness : callable, optional
+        Called once as ``witness(before, after)`` with two arrays (good channels, samples) in the reference of the
+        recording: the high-passed signal before artefacts were taken out of it and the same after.
 
     Returns
     -------
     y : array (channels, samples)
         The kind of x, float64, µV. Bad channels that were not replaced are high-passed and referenced only.
     account : dict
-        JSON-able. sfreq, seconds, channels (count), highpass; marked, flat, uncorrelated, interpolated (channel names)
-        and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
+        JSON-able. sfreq, seconds, channels (count), highpass; marked, flat, uncorrelated, good, interpolated (channel
+        names) and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
         used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
         cutoff, calibration ("clean segments" or "whole recording"), calibration_seconds, rank, and what `asr.apply`
         accounts for, its channel_variance_removed by name; bad_segments (list of [start, end] in s, the end not part
@@ -101,10 +105,15 @@ def clean(
     account = {"sfreq": float(sfreq), "seconds": x.shape[1] / sfreq, "channels": len(names)}
     account |= {"highpass": list(highpass) if highpass is not None else None}
     account |= {"marked": marked, "flat": flat, "uncorrelated": uncorrelated, "asr": None}
+    account["good"] = [names[i] for i in good]
+    before = _rows(x, good)
     if asr_cutoff is not None:
-        fixed, account["asr"] = _asr(_rows(x, good), sfreq, [names[i] for i in good], asr_cutoff)
+        fixed, account["asr"] = _asr(before, sfreq, account["good"], asr_cutoff)
         x = _placed(x, good, fixed)
-    account |= _bad_segments(_rows(x, good), sfreq, bad_segments)
+    after = _rows(x, good)
+    account |= _bad_segments(after, sfreq, bad_segments)
+    if witness is not None:
+        witness(before, after)
     x, account["interpolated"], account["interpolation"] = _interpolated(x, names, positions, bad, interpolate)
     left = [names[i] for i in bad if names[i] not in account["interpolated"]]
     x, account["reference"] = _referenced(x, names, reference, left)
