@@ -6,6 +6,7 @@ chain from the raw recording. Masks must be identical; numbers are compared to t
 
 import functools
 import inspect
+import itertools
 import math
 
 import numpy as np
@@ -176,7 +177,7 @@ def test_a_stream_in_three_chunks_is_the_originals(xp, golden):
     edges = wanted["edges"].ravel().astype(int)
     carry, pieces = None, []
     state = golden.state(xp, 20)
-    for start, stop in zip(edges[:-1], edges[1:]):
+    for start, stop in itertools.pairwise(edges):
         y, carry = asr.process(xp.asarray(golden.good[:, start:stop]), golden.sfreq, state, carry)
         assert y.shape[1] == stop - start
         pieces.append(_array.to_numpy(y))
