@@ -9,7 +9,7 @@ import scipy.signal
 
 from hedgerow import _array
 from hedgerow.account import Fault
-from hedgerow.clean import asr, drifts, segments
+from hedgerow.clean import asr, drifts, segments, subspace
 
 
 def brainlike(rng, channels=8, sfreq=160.0, seconds=60.0, bursts=((20, 22), (40, 41))):
@@ -167,6 +167,16 @@ def test_rounding_to_float32_does_not_bring_the_lost_dimension_back(rng):
     np.testing.assert_allclose(repaired[0], repaired[1], atol=1e-4 * np.abs(repaired[0]).max())
 
 
+def _repair(window, state, most):
+    """The matrix by which the engine repairs a signal whose window has this covariance (rank, rank)."""
+    asked = subspace._rejected(window[None], state, most)
+    with pytest.raises(StopIteration) as answer:
+        asked.send(np.linalg.eigh(next(asked)))
+    _, left, right = subspace._factors(*answer.value.value, state)
+    assert left.shape[2] == 1
+    return subspace._projected(np.eye(len(state.components)), state) - left[0] @ right[0]
+
+
 def test_rank_deficient_repair_is_the_pseudo_inverse_in_exact_arithmetic(rng):
     mp = pytest.importorskip("mpmath").mp
     centre = np.eye(6) - 1 / 6
@@ -177,10 +187,7 @@ def test_rank_deficient_repair_is_the_pseudo_inverse_in_exact_arithmetic(rng):
     variance, components = np.linalg.eigh(clean)
     state = asr.State(250.0, 5.0, components[:, 1:], variance[1:], 2 * np.sqrt(variance[1:]), None, None, None)
     projected = state.components.T @ window @ state.components
-    bad, vectors = asr._reject(projected[None], state, 4)
-    assert bad.sum() == 1
-    hat = asr._hats(bad, vectors, state)[0]
-    repair = state.components @ (np.eye(5) - hat) @ state.components.T
+    repair = _repair(projected, state, 4)
     with mp.workdps(60):
         exact_centre = mp.eye(6) - mp.ones(6) / 6
         exact = exact_centre * mp.matrix(clean.tolist()) * exact_centre

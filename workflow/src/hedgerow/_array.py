@@ -7,6 +7,7 @@ except `to_numpy`, which is called at the edges (scripts, plots, tests) and for 
 
 import array_api_compat
 import numpy as np
+import scipy.linalg
 
 
 def namespace(*arrays):
@@ -31,6 +32,26 @@ def like(values, x, dtype=None):
     if dtype is None and values.dtype.kind == "f":
         dtype = x.dtype
     return xp.asarray(values, dtype=dtype, device=array_api_compat.device(x))
+
+
+def eye(n, x):
+    """Identity matrix (n, n) of the kind, device and dtype of `x`."""
+    return namespace(x).eye(n, dtype=x.dtype, device=array_api_compat.device(x))
+
+
+def positive_definite(stack):
+    """Which matrices of a `stack` (n, k, k) are certainly positive definite: bool ndarray (n,), on the host.
+
+    Only what a Cholesky factorisation proves is said; a library that cannot factorise a stack of which some members
+    fail proves nothing.
+    """
+    if array_api_compat.is_torch_array(stack):
+        return to_numpy(namespace(stack).linalg.cholesky_ex(stack).info) == 0
+    if not array_api_compat.is_numpy_array(stack):
+        return np.zeros(stack.shape[0], dtype=bool)
+    factorise = scipy.linalg.get_lapack_funcs("potrf", (stack,))
+    # Symmetric: the transpose is the same matrix in the order of Fortran, so that nothing is copied.
+    return np.array([factorise(each.T, clean=0)[1] == 0 for each in stack], dtype=bool)
 
 
 def to_numpy(x):

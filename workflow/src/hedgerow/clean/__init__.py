@@ -81,8 +81,8 @@ def clean(
         The kind of x, float64, µV. Bad channels that were not replaced are high-passed and referenced only.
     account : dict
         JSON-able. sfreq, seconds, channels (count), highpass; marked, flat, uncorrelated, good, interpolated (channel
-        names) and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the names
-        used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
+        names) and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the
+        names used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
         cutoff, calibration ("clean segments" or "whole recording"), calibration_seconds, rank, and what `asr.apply`
         accounts for, its channel_variance_removed by name; bad_segments (list of [start, end] in s, the end not part
         of it) and bad_share of the recording, both None where not looked for or the recording is too short to tell.

@@ -3,27 +3,29 @@
 Needs a high-passed signal (channels, samples) and a clean part of it; makes the repaired signal and an account.
 Method: T. Mullen et al., Real-time neuroimaging and cognitive monitoring using wearable dry EEG, IEEE Transactions on
 Biomedical Engineering 62 (2015) 2553-2567; C.-Y. Chang et al., same journal 67 (2020) 1114-1121. Numbers agree with
-EEGLAB's clean_rawdata plug-in where it updates on a regular grid.
+EEGLAB's clean_rawdata plug-in, with its memory splits (`memory_mb`) or without.
 
 All of it happens in the coordinates of the calibration's principal components, of which those without variance are
 left out. So average-referenced or interpolated data, whose covariance has no inverse, need no special case.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+import array_api_compat
 import numpy as np
 
 from hedgerow import _array
 from hedgerow.account import Fault
-from hedgerow.clean import filters, robust
+from hedgerow.clean import filters, robust, subspace
 from hedgerow.clean.filters import half_up
 
 #: Components with less than this share of the largest variance do not exist: 1e-5 of its amplitude, far below any
 #: amplifier's noise and above what rounding to float32 leaves of a dimension that a reference removed.
 RANK_TOLERANCE = 1e-10
 
-#: Working memory of a batch of updates, in float64 values.
-_GROUP = 2**22
+#: Working memory of a batch of updates in bytes: on the host what a cache holds, on a device what keeps it busy.
+_HOST, _DEVICE = 2**23, 2**30
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class State:
         return self.threshold[:, None] * self.components.T
 
 
-def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10):
+def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, covariance="euclidean"):
     """Learn covariance and thresholds from clean data.
 
     Parameters
@@ -88,7 +90,12 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10):
     window : float
         Length in s of the windows whose amplitudes set the thresholds.
     block : int
-        Samples per block covariance of the robust covariance estimate.
+        Samples per block covariance of the robust covariance estimate, at least.
+    memory_mb : float, optional
+        Emulate the original with this `maxmem`, which lengthens the blocks of long recordings; None: it does not.
+    covariance : "euclidean" or "riemannian"
+        Geometric median of the block covariances in the plane or on the manifold of covariances; on the manifold
+        blocks hold at least twice as many samples as there are components.
 
     Returns
     -------
@@ -107,8 +114,11 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10):
     starts = robust.window_starts(x.shape[1], length)
     if x.shape[1] < 5 * sfreq or len(starts) < robust.FEWEST_WINDOWS:
         raise Fault("calibration", f"ASR has {x.shape[1] / sfreq:.2f} s to calibrate on and needs 5 s at least")
+    x = xp.astype(x, xp.float64)
     shaped = filters.iir(b, a, x)
-    variance, components = xp.linalg.eigh(robust.median_covariance(shaped, block))
+    if memory_mb is not None:
+        block = max(block, math.ceil(48 * x.shape[0] ** 2 * x.shape[1] / (memory_mb * 2**21)))
+    variance, components = xp.linalg.eigh(robust.COVARIANCES[covariance](shaped, block))
     if not float(variance[-1]) > 0:
         raise Fault("calibration", "the signal on which ASR calibrates has no variance")
     first = int(xp.sum(xp.astype(variance <= RANK_TOLERANCE * variance[-1], xp.int64)))
@@ -118,7 +128,7 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10):
     return State(sfreq, cutoff, components, variance, mean + cutoff * sd, b, a, x[:, x.shape[1] - memory :])
 
 
-def apply(x, sfreq, state, *, window=None, maxdims=0.66, batch=None):
+def apply(x, sfreq, state, *, memory_mb=None, window=None, maxdims=0.66, statistics=None, batch=None):
     """Repair what exceeds the thresholds of `state`.
 
     Every half window the covariance of the last window is decomposed. Components stronger than their threshold are
@@ -128,161 +138,188 @@ def apply(x, sfreq, state, *, window=None, maxdims=0.66, batch=None):
     Parameters
     ----------
     x : array (channels, samples)
-        High-passed signal in µV, channels as in calibration; mirrored at both ends.
+        High-passed signal in µV, channels as in calibration; mirrored at both ends. float64, or float32 for speed on a
+        GPU: then the repair is right to about 1e-4 of the signal.
     sfreq : float
         Sampling rate in Hz, the calibration's.
     state : State
+    memory_mb : float, optional
+        Emulate the original with this `maxmem` (its default is 64): it splits long recordings so that each piece fits,
+        and each piece ends in an update of its own. Other updates give another answer. None: a regular grid.
     window : float, optional
         Length of the windows in s; at least, and by default, 0.5 s or 1.5 samples per channel.
     maxdims : float
         Below 1: share of the channels, otherwise number of components, that may be replaced at once.
+    statistics : array (channels, samples), optional
+        What is judged in place of x, e.g. a copy without slow waves; `state` is then calibrated on such a copy.
     batch : int, optional
-        Updates worked on together; by default as many as 32 MiB hold. Changes nothing but memory and speed.
+        Updates worked on together; by default as many as 8 MiB hold, on a device 1 GiB. Changes nothing but memory and
+        speed.
 
     Returns
     -------
     y : array (channels, samples)
         The kind of x.
     account : dict
-        updates, updates_changed, changed (share of samples), changed_seconds (list of [start, end]),
+        updates, updates_changed, splits, changed (share of samples), changed_seconds (list of [start, end]),
         variance_removed (share, over all channels), channel_variance_removed (list, per channel).
+
+    Raises
+    ------
+    Fault
+        ``too-short`` where x is shorter than a window.
     """
+    return _decomposed([_applied(x, sfreq, state, memory_mb, window, maxdims, statistics, batch)])[0]
+
+
+def apply_many(xs, sfreq, states, *, statistics=None, **settings):
+    """Repair several recordings of one sampling rate, whose eigendecompositions share their batches.
+
+    Meant for a GPU, which the updates of one recording of few channels do not fill.
+
+    Parameters
+    ----------
+    xs, states : sequences of array and State
+    statistics : sequence of array, optional
+    **settings
+        As in `apply`.
+
+    Returns
+    -------
+    list of (y, account)
+        As `apply` gives them, one by one.
+    """
+    settings = {"memory_mb": None, "window": None, "maxdims": 0.66, "batch": None} | settings
+    seen = statistics or [None] * len(xs)
+    return _decomposed([_applied(x, sfreq, each, statistics=s, **settings) for x, each, s in zip(xs, states, seen)])
+
+
+def process(x, sfreq, state, carry=None, *, memory_mb=None, window=0.5, lookahead=None, maxdims=0.66, batch=None):
+    """Repair a stream, piece by piece; each piece ends in an update.
+
+    Parameters
+    ----------
+    x : array (channels, samples)
+        The next piece of the high-passed signal in µV.
+    sfreq, state, memory_mb, window, maxdims, batch
+        As in `apply`.
+    carry : tuple, optional
+        What the call for the piece before returned; None at the beginning, before which the signal is mirrored.
+    lookahead : float, optional
+        In s; by default half a window. The same in all calls.
+
+    Returns
+    -------
+    y : array (channels, samples)
+        The repaired signal, late by the look-ahead.
+    carry : tuple
+    """
+    state, (length, _, step, most) = _as(state, x), _plan(x, sfreq, state, window, maxdims)
+    ahead = int(half_up((window / 2 if lookahead is None else lookahead) * sfreq))
+    if carry is None and x.shape[1] <= ahead:
+        raise Fault("too-short", f"the first piece has {x.shape[1]} samples and needs more than {ahead}")
     xp = _array.namespace(x)
-    channels, samples = x.shape
+    raw, past = carry or (2 * x[:, :1] - xp.flip(x[:, 1 : ahead + 1], axis=1), _begin(state, length))
+    splits = _splits(*x.shape, ahead, step, memory_mb)
+    ends = subspace.update_ends(x.shape[1], step, splits, first=carry is None)
+    known = {"length": length, "most": most, "batch": batch or _batch(x, length)}
+    y, _, _, past = _decomposed([subspace.repaired([raw, x], [x], ends, state, past, **known)])[0]
+    return y, (subspace.joined([raw, x], x.shape[1], x.shape[1] + ahead), past)
+
+
+def _applied(x, sfreq, state, memory_mb, window, maxdims, statistics, batch):
+    """Generator of `apply`: asks for eigendecompositions, returns the repaired signal and its account."""
+    xp = _array.namespace(x)
+    samples, seen = x.shape[1], x if statistics is None else statistics
+    if seen.shape != x.shape:
+        raise ValueError(f"statistics: shape {tuple(seen.shape)} for a signal of shape {tuple(x.shape)}")
+    state, (length, ahead, step, most) = _as(state, x), _plan(x, sfreq, state, window, maxdims)
+    if samples <= length:
+        raise Fault("too-short", f"the signal is {samples / sfreq:.2f} s long, ASR's window {length / sfreq:.2f} s")
+    mirror = 2 * seen[:, -1:] - xp.flip(seen[:, samples - 1 - ahead : samples - 1], axis=1)
+    splits = _splits(x.shape[0], samples + ahead, ahead, step, memory_mb)
+    ends = subspace.update_ends(samples + ahead, step, splits)
+    known = {"length": length, "most": most, "batch": batch or _batch(x, length), "skip": ahead}
+    # What came before x is skipped: any samples will do in its place.
+    y, flags, removed, _ = yield from subspace.repaired(
+        [x[:, :ahead], x], [seen, mirror], ends, state, _begin(state, length), **known
+    )
+    removed, total = (_array.to_numpy(each).astype(float) for each in (removed, xp.vecdot(x, x, axis=-1)))
+    return y, {"splits": splits} | _account(flags, ends - ahead, samples, sfreq, removed, total)
+
+
+def _plan(x, sfreq, state, window, maxdims):
+    """Samples of a window, of the look-ahead and from one update to the next; components that may go, less one."""
+    channels = x.shape[0]
     if sfreq != state.sfreq or channels != state.components.shape[0]:
         raise ValueError(
             f"ASR was calibrated on {state.components.shape[0]} channels at {state.sfreq:g} Hz and cannot be applied "
             f"to {channels} channels at {sfreq:g} Hz: calibrate it again"
         )
     window = max(window or 0.5, 1.5 * channels / sfreq)
-    length, ahead = int(half_up(window * sfreq)), int(half_up(window / 2 * sfreq))
-    if samples <= length:
-        raise Fault("too-short", f"the signal is {samples / sfreq:.2f} s long, ASR's window {window:.2f} s")
-    ends = _update_ends(samples + ahead, int(sfreq * window / 2))
     most = int(half_up(channels * maxdims)) if maxdims < 1 else int(maxdims)
-    batch = batch or max(1, _GROUP // (channels * (2 * length + 6 * channels)))
-    last, hat, hit = -1, xp.matmul(state.components.T, state.components) * 0, False
-    y, flags, removed, total = [], [], 0, 0
-    for mine, covariances in _covariances(x, state, ends, length, ahead, batch):
-        bad, vectors = _reject(covariances, state, most)
-        hats, hit_before, hit = None, hit, bool(xp.any(bad))
-        if hit or hit_before:
-            hats = xp.concat([hat[None, :, :], _hats(bad, vectors, state)], axis=0)
-            hat = hats[-1, :, :]
-        # The window of an update is centred on the last sample that it repairs, hence `ahead`.
-        piece = x[:, max(last + 1 - ahead, 0) : max(int(mine[-1]) + 1 - ahead, 0)]
-        if piece.shape[1]:
-            fixed = _repair(piece, np.concatenate([[last], mine]) - max(ahead, last + 1), hats, state)
-            removed, total = removed + xp.sum((piece - fixed) ** 2, axis=1), total + xp.sum(piece**2, axis=1)
-            y.append(fixed)
-        flags.append(xp.any(bad, axis=1))
-        last = int(mine[-1])
-    flags, removed, total = (_array.to_numpy(each) for each in (xp.concat(flags), removed, total))
-    return xp.concat(y, axis=1), _account(flags, ends - ahead, samples, sfreq, removed, total)
+    return int(half_up(window * sfreq)), int(half_up(window / 2 * sfreq)), int(sfreq * window / 2), most
 
 
-def _update_ends(samples, step):
-    """Last sample of the window of each update: the very first sample, then every `step`, then the very last."""
-    ends = np.minimum(step * np.arange(1, -(-samples // step) + 1), samples) - 1
-    return ends if ends[0] == 0 else np.concatenate([[0], ends])
+def _splits(channels, samples, ahead, step, memory_mb):
+    """In how many pieces the original cuts a recording, given so much memory; 1 where that is not emulated."""
+    if memory_mb is None:
+        return 1
+    entries = 8 * channels**2
+    room = memory_mb * 2**20 - 3 * entries * ahead
+    if not room > 0:
+        least = math.ceil(3 * entries * ahead / 2**20)
+        raise ValueError(f"asr_memory_mb={memory_mb:g}: {channels} channels need more than {least}; or give null")
+    needed = 8 * entries * samples + entries * samples / step + 16 * channels * samples + 40 * samples
+    return min(math.ceil(needed / room), 10000, samples)
 
 
-def _covariances(x, state, ends, length, ahead, batch):
-    """Covariances (updates, rank, rank) of the windows of `length` shaped samples that end at `ends`, in batches.
-
-    The signal is continued by `ahead` mirrored samples; before its beginning the windows hold zeros.
-    """
-    xp = _array.namespace(x)
-    samples = x.shape[1]
-    mirror = 2 * x[:, -1:] - xp.flip(x[:, samples - 1 - ahead : samples - 1], axis=1)
-    past = xp.zeros_like(x[: state.rank, : length - 1])
-    done = 0
-    for first in range(0, len(ends), batch):
-        mine = ends[first : first + batch]
-        upto = int(mine[-1]) + 1
-        z = xp.concat([past, xp.matmul(state.components.T, _shaped(x, state, mirror, done, upto))], axis=1)
-        index = _array.like(((mine - done)[:, None] + np.arange(length)).ravel(), x)
-        windows = xp.reshape(xp.take(z, index, axis=1), (state.rank, len(mine), length))
-        windows = xp.permute_dims(windows, (1, 0, 2))
-        yield mine, xp.matmul(windows, xp.permute_dims(windows, (0, 2, 1))) / length
-        past, done = z[:, z.shape[1] - length + 1 :], upto
+def _as(state, x):
+    """`state` in the precision of x."""
+    xp = _array.namespace(x, state.components)
+    names = ("components", "variance", "threshold", "tail")
+    return replace(state, **{name: xp.astype(getattr(state, name), x.dtype, copy=False) for name in names})
 
 
-def _shaped(x, state, mirror, start, stop):
-    """Samples `start` to `stop` of [x, mirror] after the shaping filter, which has seen all that came before.
-
-    The filter starts afresh as many samples earlier as it remembers, among the calibration data where need be.
-    """
-    xp = _array.namespace(x)
-    samples, tail = x.shape[1], state.tail.shape[1]
-    begin = max(start - filters.memory(state.a), -tail)
-    pieces = []
-    if begin < 0:
-        pieces.append(state.tail[:, tail + begin :])
-    if begin < samples:
-        pieces.append(x[:, max(begin, 0) : min(stop, samples)])
-    if stop > samples:
-        pieces.append(mirror[:, max(begin - samples, 0) : stop - samples])
-    return filters.iir(state.b, state.a, xp.concat(pieces, axis=1))[:, start - begin :]
+def _begin(state, length):
+    """What the engine knows before the first sample: the calibration's end in the filter, windows of zeros."""
+    xp = _array.namespace(state.tail)
+    shaped = xp.zeros((length - 1, state.rank), dtype=state.tail.dtype, device=array_api_compat.device(state.tail))
+    return filters.recursive(state.b, state.a, state.tail)[1], shaped, None
 
 
-def _reject(covariances, state, most):
-    """Which eigenvectors of the windows' covariances are too strong: bool (updates, rank), and the eigenvectors."""
-    xp = _array.namespace(covariances)
-    variance, vectors = xp.linalg.eigh(covariances)
-    allowed = xp.sum((state.threshold[:, None] * vectors) ** 2, axis=1)
-    # As in the original, `most` and one more of the strongest components may go.
-    strongest = _array.like(np.arange(state.rank) + 1 >= state.rank - most, covariances)
-    return (variance >= allowed) & strongest, vectors
+def _batch(x, length):
+    """Updates worked on together: covariances, eigenvectors and windows of a batch within the working memory."""
+    channels = x.shape[0]
+    room = _HOST if array_api_compat.device(x) == "cpu" else _DEVICE
+    return max(1, room // (8 * channels * (2 * length + 3 * channels)))
 
 
-def _hats(bad, vectors, state):
-    """What to subtract, as matrices (updates, rank, rank) on principal components: H = B (B' L B)^-1 B' L.
+def _decomposed(runs):
+    """Drive generators that ask for eigendecompositions; those of equal size are done together."""
+    results, wanted = [None] * len(runs), {}
 
-    B holds the rejected eigenvectors and L is the inverse of the clean covariance, here diagonal. I - H gives the
-    expectation of the components given those that B does not touch, and equals M (K V'M)^+ V' of the literature.
-    """
-    xp = _array.namespace(vectors)
-    rejected = vectors * xp.astype(bad, vectors.dtype)[:, None, :]
-    weighted = xp.permute_dims(rejected / state.variance[:, None], (0, 2, 1))
-    # Columns that are kept are zero in B: a one on the diagonal makes their part of the system the identity.
-    kept = xp.astype(~bad, vectors.dtype)[:, :, None] * _array.like(np.eye(state.rank), vectors)
-    return xp.matmul(rejected, xp.linalg.solve(xp.matmul(weighted, rejected) + kept, weighted))
+    def advance(i, answer):
+        try:
+            wanted[i] = runs[i].send(answer)
+        except StopIteration as stop:
+            results[i] = stop.value
+            wanted.pop(i, None)
 
-
-def _repair(x, ends, hats, state):
-    """Subtract from x (channels, samples) what `hats` predict, blended from one update to the next.
-
-    Parameters
-    ----------
-    ends : ndarray (updates + 1,)
-        Sample of x at which the previous update and each of these takes full effect; may lie before x.
-    hats : array (updates + 1, rank, rank) or None
-        None where nothing is rejected.
-    """
-    xp = _array.namespace(x)
-    whole = state.rank == x.shape[0]
-    if hats is None and whole:
-        return x
-    z = xp.matmul(state.components.T, x)
-    if hats is None:
-        return xp.matmul(state.components, z)
-    sample = np.arange(x.shape[1])
-    row = np.searchsorted(ends[1:], sample)
-    width = int(np.max(np.diff(ends)))
-    within = sample - ends[row]  # 1 for the first sample after an update, up to the distance to the next
-    weight = (1 - np.cos(np.pi * within / (ends[row + 1] - ends[row]))) / 2
-    table = np.clip(ends[:-1, None] + 1 + np.arange(width), 0, x.shape[1] - 1)
-    parts = xp.reshape(xp.take(z, _array.like(table.ravel(), x), axis=1), (state.rank, len(ends) - 1, width))
-    parts = xp.permute_dims(parts, (1, 0, 2))
-    flat = _array.like(row * width + within - 1, x)
-    before, after = (
-        xp.take(xp.reshape(xp.permute_dims(xp.matmul(hat, parts), (1, 0, 2)), (state.rank, -1)), flat, axis=1)
-        for hat in (hats[:-1, :, :], hats[1:, :, :])
-    )
-    weight = _array.like(weight, x)
-    excess = weight * after + (1 - weight) * before
-    return x - xp.matmul(state.components, excess) if whole else xp.matmul(state.components, z - excess)
+    for i in range(len(runs)):
+        advance(i, None)
+    while wanted:
+        size = max(each.shape[1] for each in wanted.values())
+        mine = {i: each for i, each in wanted.items() if each.shape[1] == size}
+        xp = _array.namespace(*mine.values())
+        stack = xp.concat(list(mine.values()), axis=0) if len(mine) > 1 else next(iter(mine.values()))
+        variance, vectors = xp.linalg.eigh(stack)
+        first = 0
+        for i, each in mine.items():
+            last = first + each.shape[0]
+            advance(i, (variance[first:last, :], vectors[first:last, ...]))
+            first = last
+    return results
 
 
 def _account(flags, ends, samples, sfreq, removed, total):

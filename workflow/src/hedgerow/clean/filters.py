@@ -100,19 +100,39 @@ def memory(a):
 
 
 def iir(b, a, x):
-    """Causal recursive filter of x (channels, samples) from zero state.
+    """Causal recursive filter of x (channels, samples) from zero state."""
+    return recursive(b, a, x)[0]
+
+
+def recursive(b, a, x, past=None):
+    """Causal recursive filter of x (channels, samples), in pieces that follow one another.
 
     Host arrays of numpy go through `scipy.signal.lfilter`; any other kind through an FFT convolution with the impulse
     response, cut where it has decayed below double precision, so that a device array stays on its device.
+
+    Parameters
+    ----------
+    past : object, optional
+        What the call for the samples before returned; None: the filter starts from zero state.
+
+    Returns
+    -------
+    array (channels, samples), object
+        The filtered samples, and what to give for those that follow.
     """
     if array_api_compat.is_numpy_array(x):
-        return scipy.signal.lfilter(b, a, x, axis=1)
+        past = np.zeros((x.shape[0], max(len(a), len(b)) - 1), dtype=x.dtype) if past is None else past
+        return scipy.signal.lfilter(b.astype(x.dtype), a.astype(x.dtype), x, axis=1, zi=past)
     xp = _array.namespace(x)
+    known = memory(a)
+    x = x if past is None else xp.concat([past, x], axis=1)
     samples = x.shape[1]
-    response = scipy.signal.lfilter(b, a, np.eye(1, min(memory(a), samples))[0])
+    response = scipy.signal.lfilter(b, a, np.eye(1, min(known, samples))[0])
     length = scipy.fft.next_fast_len(samples + len(response) - 1, real=True)
-    gain = _array.like(np.fft.rfft(response, length), x, dtype=xp.complex128)
-    return xp.fft.irfft(xp.fft.rfft(x, n=length, axis=1) * gain, n=length, axis=1)[:, :samples]
+    gain = xp.fft.rfft(_array.like(np.pad(response, (0, length - len(response))), x))
+    done = xp.fft.irfft(xp.fft.rfft(x, n=length, axis=1) * gain, n=length, axis=1)
+    first = 0 if past is None else past.shape[1]
+    return done[:, first:samples], x[:, max(samples - known, 0) :]
 
 
 def shaping(sfreq):

@@ -206,3 +206,7 @@ def _median(x):
     xp = _array.namespace(x)
     x = xp.sort(x, axis=0)
     return (x[(x.shape[0] - 1) // 2, ...] + x[x.shape[0] // 2, ...]) / 2
+
+
+#: Kinds of robust covariance.
+COVARIANCES = {"euclidean": median_covariance}
