@@ -1,6 +1,8 @@
-"""Bad channels: flat ones, and ones that no other channel resembles.
+"""Bad channels: flat ones, noisy ones, and ones that the others do not predict or resemble.
 
-Needs a signal (channels, samples); makes boolean masks (channels,), True where a channel is bad.
+Needs a signal (channels, samples); makes boolean masks (channels,), True where a channel is bad. What stands for the
+others is told apart by `placed`: where electrodes have positions it is a prediction by splines (`ransac`), elsewhere
+the most similar channels.
 """
 
 import math
@@ -8,8 +10,10 @@ import math
 import array_api_compat
 import numpy as np
 
-from hedgerow import _array
+from hedgerow import _array, splines
+from hedgerow.account import Fault
 from hedgerow.clean import filters
+from hedgerow.clean import ransac as prediction
 
 #: Largest step between samples that still counts as flat: 20 units of double precision at 1 µV.
 _JITTER = 20 * 2.0**-52
@@ -34,19 +38,125 @@ def flat(x, sfreq, max_seconds=5.0):
     """
     xp = _array.namespace(x)
     longest = math.floor(max_seconds * sfreq) + 1
-    bad = []
-    for channel in range(x.shape[0]):
-        still = xp.abs(xp.diff(x[channel, :])) < _JITTER
-        count = xp.cumulative_sum(xp.astype(still, xp.int64), include_initial=True)
-        bad.append(xp.any(count[longest:] - count[: max(count.shape[0] - longest, 0)] == longest))
-    return xp.stack(bad)
+    # A stretch holds several samples of any coarse grid: few channels stand still at so many of them in a row.
+    step = max(1, longest // 8)
+    on_grid = _stretch(_still(x[:, : x.shape[1] - 1 : step], x[:, 1::step]), longest // step)
+    bad = [
+        _stretch(_still(x[i : i + 1, :-1], x[i : i + 1, 1:]), longest) if suspect else on_grid[i : i + 1]
+        for i, suspect in enumerate(_array.to_numpy(on_grid).tolist())
+    ]
+    return xp.concat(bad)
 
 
-def uncorrelated(x, sfreq, *, correlation=0.45, ignored=0.1, window=2.0, max_broken=0.5, line_noise_aware=True):
-    """Channels that resemble too few of the others for too much of the time; positions are not needed.
+def _still(before, after):
+    return _array.namespace(before).abs(after - before) < _JITTER
 
-    In each window a channel is broken where its absolute correlation with all but the most similar channels stays
-    below `correlation`: the clean_channels_nolocs stage of EEGLAB's clean_rawdata plug-in.
+
+def _stretch(still, longest):
+    """Rows of `still` (channels, steps) that hold a run of `longest` True."""
+    xp = _array.namespace(still)
+    count = xp.cumulative_sum(xp.astype(still, xp.int64), axis=1, include_initial=True)
+    return xp.any(count[:, longest:] - count[:, : max(count.shape[1] - longest, 0)] == longest, axis=1)
+
+
+def noisy(x, sfreq, sd=4.0):
+    """Channels with too much above 50 Hz for what they have below: line noise and whatever else reaches up there.
+
+    The line-noise criterion of the clean_channels stage of EEGLAB's clean_rawdata plug-in: the ratio of the median
+    absolute deviations above and below 50 Hz, `sd` robust standard deviations (1.4826 median absolute deviations)
+    above the median channel's.
+
+    Parameters
+    ----------
+    x : array (channels, samples)
+        High-passed signal.
+    sfreq : float
+        Sampling rate in Hz. At 100 Hz or less nothing is above 50 Hz and no channel noisy.
+    sd : float
+        Standard deviations that are tolerated.
+
+    Returns
+    -------
+    bool array (channels,)
+        True where the channel is bad. A channel with nothing below 50 Hz (`flat` finds those) is not noisy and no
+        part of the median either.
+
+    Raises
+    ------
+    Fault
+        ``too-short`` where x is shorter than the filter at 50 Hz (102 samples).
+    """
+    xp = _array.namespace(x)
+    if sfreq <= 100:
+        return _array.like(np.zeros(x.shape[0], dtype=bool), x)
+    below = _below_50(x, sfreq)
+    above, below = _array.to_numpy(_deviation(x - below)), _array.to_numpy(_deviation(below))
+    moving = below > 0
+    ratio = above[moving] / below[moving]
+    bad = np.zeros(x.shape[0], dtype=bool)
+    if ratio.size:
+        excess = ratio - np.median(ratio)
+        bad[moving] = excess > sd * 1.4826 * np.median(np.abs(excess))
+    return _array.like(bad, x, dtype=xp.bool)
+
+
+def placed(positions, channels, subset=0.25):
+    """Channels that `uncorrelated` judges by what the others predict, the rest by the variant without positions.
+
+    Parameters
+    ----------
+    positions : array_like (channels, 3) or None
+        Electrode positions; NaN where unknown. The origin itself is no position either.
+    channels : int
+        Channels of the recording.
+    subset : float
+        As in `uncorrelated`.
+
+    Returns
+    -------
+    bool ndarray (channels,)
+        True where the electrode has a position. False everywhere where fewer than half of the channels have one (the
+        original refuses these) or a subset has fewer than 3 channels (no spline): 10 channels are needed at 0.25.
+    """
+    if positions is None:
+        return np.zeros(channels, dtype=bool)
+    positions = np.asarray(positions, dtype=float)
+    if positions.shape != (channels, 3):
+        raise ValueError(f"positions: shape {positions.shape} for {channels} channels, expected ({channels}, 3)")
+    known = np.isfinite(positions).all(axis=1) & (positions != 0).any(axis=1)
+    enough = 2 * known.sum() >= channels and splines.FEWEST <= _size(channels, subset) <= known.sum()
+    return known & enough
+
+
+def _size(channels, subset):
+    """Channels of a subset: a share of all channels where below 1, as in the original, otherwise their number."""
+    if not subset > 0:
+        raise ValueError(f"subset={subset}: give a share of the channels, or their number")
+    return int(filters.half_up(channels * subset)) if subset < 1 else int(subset)
+
+
+def uncorrelated(
+    x,
+    sfreq,
+    positions=None,
+    *,
+    ransac=0.8,
+    correlation=0.45,
+    window=None,
+    max_broken=0.5,
+    samples=50,
+    subset=0.25,
+    ignored=0.1,
+    line_noise_aware=True,
+    seed=5489,
+):
+    """Channels that the others do not predict, or resemble, for too much of the time.
+
+    Where electrodes have positions (`placed`) a channel is broken in a window where its correlation with what the
+    others predict stays below `ransac`: the clean_channels stage of EEGLAB's clean_rawdata plug-in. The prediction is
+    the median, sample by sample, of spherical splines through `samples` random subsets of the electrodes. Only what
+    is below 50 Hz counts. The other channels are broken where their absolute correlation with all but the most
+    similar channels, placed or not, stays below `correlation`: the clean_channels_nolocs stage.
 
     Parameters
     ----------
@@ -54,34 +164,66 @@ def uncorrelated(x, sfreq, *, correlation=0.45, ignored=0.1, window=2.0, max_bro
         High-passed signal.
     sfreq : float
         Sampling rate in Hz.
+    positions : array_like (channels, 3), optional
+        Electrode positions in m, NaN where unknown. Directions from the centre of the sphere that fits them count
+        (`ransac.directions`): scale, rotation and origin do not.
+    ransac : float
+        Least correlation with the prediction, -1 to 1.
     correlation : float
-        Least absolute correlation, 0 to 1.
-    ignored : float
-        Share of the channels, the most similar ones and the channel itself among them, that does not count; so
-        channels bridged with each other do not vouch for each other.
-    window : float
-        Length of the windows in s.
+        Least absolute correlation with other channels, 0 to 1.
+    window : float, optional
+        Length of the windows in s; None: 5 with positions, 2 without.
     max_broken : float
         Below 1: share of the recording that a channel may be broken; otherwise seconds.
+    samples : int
+        Subsets of the electrodes.
+    subset : float
+        Below 1: share of the channels in a subset; otherwise their number.
+    ignored : float
+        Without positions: share of the channels, the most similar ones and the channel itself among them, that does
+        not count; so channels bridged with each other do not vouch for each other.
     line_noise_aware : bool
-        Take 50 and 60 Hz out before correlating, so that shared hum is no resemblance. Between 100 and 110 Hz
-        everything above 50 Hz goes; at 100 Hz or less there is nothing to take out.
+        Without positions: take 50 and 60 Hz out before correlating, so that shared hum is no resemblance. Between 100
+        and 110 Hz everything above 50 Hz goes; at 100 Hz or less there is nothing to take out.
+    seed : int
+        Of the subsets. They are places in the order of the channels, so that with positions another order draws other
+        subsets.
 
     Returns
     -------
     bool array (channels,)
-        True where the channel is bad. A channel that is constant in a window has no correlation there and does not
-        count as broken: `flat` finds those.
+        True where the channel is bad. A channel that is constant (with positions: zero) in a window has no
+        correlation there and does not count as broken: `flat` finds those. A recording that is not longer than a
+        window has no bad channel.
 
     Raises
     ------
     Fault
-        ``too-short`` where x is shorter than the notch filter (about half a second).
+        ``too-short`` where x is shorter than a filter (102 samples at 50 Hz; half a second for the notch).
     """
+    xp = _array.namespace(x)
+    known = placed(positions, x.shape[0], subset)
+    bad = np.zeros(x.shape[0], dtype=bool)
+    if not known.all():
+        length = 2.0 if window is None else window
+        bad = ~known & _unlike(x, sfreq, correlation, length, max_broken, ignored, line_noise_aware)
+    if known.any():
+        rows = np.flatnonzero(known)
+        directions = prediction.directions(np.asarray(positions, dtype=float)[rows])
+        subsets = prediction.subsets(len(rows), _size(len(bad), subset), samples, seed)
+        x = xp.take(x, _array.like(rows, x), axis=0)
+        x = _below_50(x, sfreq) if sfreq > 100 else x
+        length = 5.0 if window is None else window
+        bad[rows] = prediction.unpredicted(x, sfreq, directions, subsets, ransac, length, max_broken)
+    return _array.like(bad, x, dtype=xp.bool)
+
+
+def _unlike(x, sfreq, correlation, max_broken, window, ignored, line_noise_aware):
+    """Channels that resemble too few of the others, whatever their positions; bool ndarray (channels,)."""
     xp = _array.namespace(x)
     channels, samples = x.shape
     if line_noise_aware and sfreq > 100:
-        x = filters.zero_phase(x, _notch(sfreq))
+        x = _filtered(x, sfreq, _notch(sfreq))
     length = window * sfreq
     starts = np.arange(0, max(samples - length, 0), length).astype(int).tolist()
     counted = channels - math.ceil(channels * ignored)
@@ -91,7 +233,7 @@ def uncorrelated(x, sfreq, *, correlation=0.45, ignored=0.1, window=2.0, max_bro
         if counted > 0:
             broken = broken + xp.astype(likeness[:, counted - 1] < correlation, xp.int64)
     tolerated = samples * max_broken if 0 < max_broken < 1 else sfreq * max_broken
-    return xp.astype(broken, x.dtype) * length > tolerated
+    return _array.to_numpy(broken) * length > tolerated
 
 
 def _correlations(x):
@@ -104,6 +246,36 @@ def _correlations(x):
     defined = scale > 0
     quotient = xp.abs(products) / xp.where(defined, scale, xp.ones_like(scale))
     return xp.where(defined, quotient, xp.full_like(quotient, 2.0))
+
+
+def _deviation(x):
+    """Median absolute deviation from the median, of each row of x."""
+    xp = _array.namespace(x)
+    return _median(xp.abs(x - _median(x)[:, None]))
+
+
+def _median(x):
+    """Median of each row of x."""
+    xp = _array.namespace(x)
+    ranks = (x.shape[1] - 1) // 2, x.shape[1] // 2
+    ordered = np.partition(x, ranks, axis=1) if array_api_compat.is_numpy_array(x) else xp.sort(x, axis=1)
+    return (ordered[:, ranks[0]] + ordered[:, ranks[1]]) / 2
+
+
+def _below_50(x, sfreq):
+    """x without what is above 50 Hz; the band from 45 to 50 Hz lies in between."""
+    return _filtered(x, sfreq, filters.fir(np.hamming(101), 2 * np.array([0, 45, 50, sfreq / 2]) / sfreq, [1, 1, 0, 0]))
+
+
+def _filtered(x, sfreq, kernel):
+    if x.shape[1] <= len(kernel):
+        raise Fault(
+            "too-short",
+            f"the recording is {x.shape[1] / sfreq:.2f} s long, a filter before looking for bad channels "
+            f"{len(kernel) / sfreq:.2f} s: leave the recording out, or do not look for them (noise_sd, ransac and "
+            "correlation: null)",
+        )
+    return filters.zero_phase(x, kernel)
 
 
 def _notch(sfreq):
