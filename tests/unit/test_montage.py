@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
-import scipy.signal
 
-from hedgerow import io, montage
+from hedgerow import io, montage, rate
 from hedgerow.account import Fault
 
 #: Net of the Healthy Brain Network: 128 electrodes and the reference.
@@ -305,34 +304,17 @@ def test_a_spline_does_not_reach_beyond_the_electrodes():
 # --- rate
 
 
-@pytest.mark.parametrize(
-    ("rate", "sfreq"), [(250.0, 128.0), (256.0, 128.0), (160.0, 128.0), (512.0, 100.0), (499.9, 128.0)]
-)
-def test_resampling_keeps_the_passband_and_folds_nothing_back(rate, sfreq):
-    t = np.arange(int(20 * rate)) / rate
-    low, high = 0.3 * sfreq, min(0.51 * sfreq, 0.49 * rate)
-    x = np.stack([np.sin(2 * np.pi * low * t), np.sin(2 * np.pi * high * t), np.full_like(t, 7.0)])
-    y, new = montage.resample(x, rate, sfreq)
-    assert new == pytest.approx(sfreq, rel=1e-6)
-    inner = slice(int(2 * sfreq), -int(2 * sfreq))
-    wanted = np.sin(2 * np.pi * low * np.arange(y.shape[1]) / new)
-    np.testing.assert_allclose(y[0, inner], wanted[inner], atol=1e-3)  # also no delay
-    if high >= 0.5 * sfreq:
-        assert np.abs(y[1, inner]).max() < 2e-4  # 74 dB
-    np.testing.assert_allclose(y[2], 7.0, atol=2e-3)
-
-
-def test_resampling_agrees_with_an_ideal_one_within_the_band(rng):
-    taps = scipy.signal.firwin(401, 20, fs=250)
-    x = scipy.signal.lfilter(taps, 1, rng.standard_normal((2, 5000)))
-    y, _ = montage.resample(x, 250.0, 125.0)
-    np.testing.assert_allclose(y[:, 200:-200], x[:, ::2][:, 200:-200], atol=2e-3 * x.std())
+def test_the_rate_of_the_study_is_reached_and_said():
+    x = np.sin(np.arange(2000) / 9)[None]
+    y, sfreq = montage.resample(x, 250.0, 128.0)
+    assert y.shape == (1, 1024) and sfreq == 128.0
+    np.testing.assert_array_equal(y, rate.resample(x, 250.0, 128.0))
 
 
 def test_keeping_the_rate_keeps_the_samples_and_a_higher_one_is_refused():
     x = ramp(2, 100)
     assert montage.resample(x, 250.0, 250.0)[0] is x
-    assert montage.resample(x, 250.0)[0] is x
+    assert montage.resample(x, 250.0)[0] is x and montage.resample(x, 250)[1] == 250.0
     with pytest.raises(Fault, match="lower sfreq") as fault:
         montage.resample(x, 250.0, 500.0)
     assert fault.value.code == "rate-too-low"

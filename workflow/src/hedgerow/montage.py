@@ -1,11 +1,8 @@
 """One montage and one sampling rate for all recordings of a study."""
 
-from fractions import Fraction
-
 import numpy as np
-import scipy.signal
 
-from hedgerow import splines
+from hedgerow import rate, splines
 from hedgerow.account import Fault
 
 #: Farthest electrode (m) that stands in for a place: neighbours in the 10-10 system are 3 to 4 cm apart, so that an
@@ -93,41 +90,32 @@ def place(x, names, montage=None, *, by="name", locate=None, unusable=()):
     return splines.weights(where[rows], targets) @ x[rows], list(montage), targets, mapping
 
 
-def resample(x, rate, sfreq=None):
+def resample(x, sfreq_in, sfreq=None):
     """Signal at the rate of the study.
 
     Parameters
     ----------
     x : numpy.ndarray, shape (channels, samples)
-    rate : float
+    sfreq_in : float
         Sampling rate of `x` in Hz.
     sfreq : float or None
-        Rate to go to in Hz; ``None`` keeps `rate`.
+        Rate to go to in Hz; ``None`` keeps that of `x`.
 
     Returns
     -------
     x : numpy.ndarray, shape (channels, samples)
-        Polyphase resampling without delay. The filter is flat to 0.84 of the lower Nyquist frequency and down by 80 dB
-        at it, so nothing is folded back.
-    rate : float
-        Rate of the new signal in Hz: `sfreq`, or the nearest rate to it that is a ratio of whole numbers below 10,000
-        times the old one.
+        By `hedgerow.rate.resample`.
+    sfreq : float
+        Rate of the new signal in Hz.
 
     Raises
     ------
     hedgerow.account.Fault
         ``rate-too-low``.
     """
-    ratio = Fraction(1 if sfreq is None else sfreq / rate).limit_denominator(10_000)
-    if ratio == 1:
-        return x, float(rate)
-    if ratio > 1:
-        raise Fault("rate-too-low", f"the recording has {rate:g} Hz, the study {sfreq:g} Hz: lower sfreq")
-    kaiser = ("kaiser", scipy.signal.kaiser_beta(80))
-    taps = scipy.signal.firwin(64 * ratio.denominator + 1, 0.92 / ratio.denominator, window=kaiser)
-    # a line through the first and the last sample is taken off first: without it the ends would ring
-    y = scipy.signal.resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, window=taps, padtype="line")
-    return y, float(rate * ratio)
+    if sfreq is None or sfreq == sfreq_in:
+        return x, float(sfreq_in)
+    return rate.resample(x, sfreq_in, sfreq), float(sfreq)
 
 
 def check(montage, by):
