@@ -218,7 +218,7 @@ def uncorrelated(
     return _array.like(bad, x, dtype=xp.bool)
 
 
-def _unlike(x, sfreq, correlation, max_broken, window, ignored, line_noise_aware):
+def _unlike(x, sfreq, correlation, window, max_broken, ignored, line_noise_aware):
     """Channels that resemble too few of the others, whatever their positions; bool ndarray (channels,)."""
     xp = _array.namespace(x)
     channels, samples = x.shape
