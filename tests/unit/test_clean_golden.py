@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hedgerow import _array, clean
-from hedgerow.clean import asr, channels, drifts, filters, segments
+from hedgerow.clean import asr, channels, drifts, filters, ransac, segments
 
 
 def takes(function, *keys):
@@ -96,11 +96,17 @@ def test_flat_channels_are_the_originals(xp, golden):
     assert_kept(~found, golden.mask("flat_mask"))
 
 
-@takes(channels.uncorrelated, "positions")
+def test_the_random_subsets_are_the_originals(golden):
+    wanted = golden["stages"]["ransac_subsets"]
+    np.testing.assert_array_equal(ransac.subsets(len(golden.slow), wanted.shape[1], 50, 5489), wanted)
+
+
 def test_channels_that_others_do_not_predict_are_the_originals(xp, golden):
     positions = golden["input"]["xyz"][golden.mask("flat_mask")] / 1000
-    found = channels.uncorrelated(xp.asarray(golden.slow), golden.sfreq, positions)
+    x = xp.asarray(golden.slow)
+    found = channels.uncorrelated(x, golden.sfreq, positions) | channels.noisy(x, golden.sfreq)
     assert_kept(~found, golden.mask("channels_mask"))
+    assert not golden.mask("channels_mask").all()
 
 
 def test_channels_that_resemble_no_other_are_the_originals(xp, golden):
@@ -138,15 +144,17 @@ def test_calibration_is_the_originals(xp, golden, key):
     stages, cutoff = golden["stages"], int(key.split("_")[0][1:])
     assert golden.calibration.shape[1] == stages["n_calib"]
     # only at 1 MB is the recording long enough for longer blocks
-    state = golden.state(xp, cutoff, block=int(stages["blocksize_c5_m1"]) if key == "c5_m1" else 10)
+    state = golden.state(xp, cutoff, memory_mb=int(key.split("_m")[1]))
     assert state.rank == golden.good.shape[0]
     assert_close(state.mixing, stages[f"M_{key}"], 1e-12)
     # rows of T have any sign
     found, wanted = _array.to_numpy(state.thresholds), stages[f"T_{key}"]
     assert_close(found.T @ found, wanted.T @ wanted, 1e-12)
+    if key == "c5_m1":
+        assert stages["blocksize_c5_m1"] > 10
+        assert_close(golden.state(xp, 5, block=int(stages["blocksize_c5_m1"])).mixing, stages[f"M_{key}"], 1e-12)
 
 
-@takes(asr.apply, "memory_mb")
 @pytest.mark.parametrize("memory", [4000, 64])
 @pytest.mark.parametrize("cutoff", [5, 20])
 def test_what_asr_makes_is_the_originals_and_so_is_what_it_could_not_mend(xp, golden, cutoff, memory):
@@ -171,7 +179,6 @@ def test_memory_changes_the_answer(golden):
     assert np.abs(few - many).max() > 0.01 * np.abs(many).max()
 
 
-@pytest.mark.skipif(not hasattr(asr, "process"), reason="no stream yet")
 def test_a_stream_in_three_chunks_is_the_originals(xp, golden):
     wanted = golden["stream_c20"]
     edges = wanted["edges"].ravel().astype(int)
