@@ -169,7 +169,7 @@ def test_rounding_to_float32_does_not_bring_the_lost_dimension_back(rng):
 
 def _repair(window, state, most):
     """The matrix by which the engine repairs a signal whose window has this covariance (rank, rank)."""
-    asked = subspace._rejected(window[None], state, most)
+    asked = subspace._rejected(window[None], state, most, subspace._Shortcut(0))
     with pytest.raises(StopIteration) as answer:
         asked.send(np.linalg.eigh(next(asked)))
     _, left, right = subspace._factors(*answer.value.value, state)

@@ -40,17 +40,9 @@ def eye(n, x):
 
 
 def positive_definite(stack):
-    """Which matrices of a `stack` (n, k, k) are certainly positive definite: bool ndarray (n,), on the host.
-
-    Only what a Cholesky factorisation proves is said; a library that cannot factorise a stack of which some members
-    fail proves nothing.
-    """
-    if array_api_compat.is_torch_array(stack):
-        return to_numpy(namespace(stack).linalg.cholesky_ex(stack).info) == 0
-    if not array_api_compat.is_numpy_array(stack):
-        return np.zeros(stack.shape[0], dtype=bool)
+    """Which matrices of an ndarray `stack` (n, k, k) have a Cholesky factorisation: bool ndarray (n,)."""
     factorise = scipy.linalg.get_lapack_funcs("potrf", (stack,))
-    # Symmetric: the transpose is the same matrix in the order of Fortran, so that nothing is copied.
+    # Symmetric: the transpose is the same matrix in the order of Fortran, so that nothing is copied before.
     return np.array([factorise(each.T, clean=0)[1] == 0 for each in stack], dtype=bool)
 
 

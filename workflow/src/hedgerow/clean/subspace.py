@@ -1,16 +1,20 @@
 """The engine of ASR: covariances at the updates, what they reject, and the repair from one update to the next.
 
 Needs what calibration learnt (`asr.State`) and a signal in parts; makes the repaired signal. An update costs a Gram
-matrix, a Cholesky factorisation, where that fails an eigendecomposition, and products with as many columns as
-components are rejected. The decompositions are asked for, not done, here (`repaired` is a generator), so that several
+matrix, an eigendecomposition (of which a part may do), and products with as many columns as components are rejected.
+The full decompositions are asked for, not done, here (`repaired` is a generator), so that several
 recordings can share a batch.
 """
 
 import array_api_compat
 import numpy as np
+import scipy.linalg
 
 from hedgerow import _array
 from hedgerow.clean import filters
+
+#: From so many components on it pays to look at the strongest eigenvectors first.
+FEW = 32
 
 
 def update_ends(samples, step, splits=1, first=True):
@@ -79,12 +83,14 @@ def repaired(raw, seen, ends, state, past, *, length, most, batch, skip=0):
     removed = xp.zeros_like(y[:, 0])
     memory, shaped, before = past
     flags, last, done = np.zeros(len(ends), dtype=bool), -1, 0
+    short = _Shortcut(min(most + 1, state.rank // 8) if array_api_compat.is_numpy_array(y) and state.rank >= FEW else 0)
     for first in range(0, len(ends), batch):
         mine = ends[first : first + batch]
         upto = int(mine[-1]) + 1
         fresh, memory = filters.recursive(state.b, state.a, joined(seen, done, upto), memory)
         z = xp.concat([shaped, xp.matmul(fresh.T, state.components)], axis=0)
-        rows, bad, vectors = yield from _rejected(_covariances(z, mine - done, length), state, most)
+        covariances = _covariances(z, mine - done, length)
+        rows, bad, vectors = yield from _rejected(covariances, state, most, short)
         now = _factors(rows, bad, vectors, state)
         start = max(last + 1, skip)
         if upto > start:
@@ -92,7 +98,9 @@ def repaired(raw, seen, ends, state, past, *, length, most, batch, skip=0):
             fixed = piece if whole == channels else _projected(piece, state)
             fixed = _mended(fixed, np.concatenate([[last], mine]) - start, before, now)
             y[:, start - skip : upto - skip] = fixed
-            removed = removed if fixed is piece else removed + xp.sum((piece - fixed) ** 2, axis=1)
+            if fixed is not piece:
+                lost = piece - fixed
+                removed = removed + xp.vecdot(lost, lost, axis=-1)
         flags[first + rows] = True
         before = (now[1][-1, ...], now[2][-1, ...]) if len(rows) and rows[-1] == len(mine) - 1 else None
         shaped, last, done = z[z.shape[0] - length + 1 :, :], int(mine[-1]), upto
@@ -132,11 +140,12 @@ def _covariances(z, starts, length):
     return found
 
 
-def _rejected(covariances, state, most):
-    """Eigenvectors of the windows' covariances that are too strong.
+def _rejected(covariances, state, most, short):
+    """Eigenvectors of the windows' covariances that are too strong: those v with v'Wv >= v'T'Tv.
 
-    An eigenvector v of W goes where v'Wv >= v'T'Tv. Where T'T - W is positive definite none can, and no decomposition
-    is needed: one Cholesky factorisation, a fifteenth of the work, tells.
+    Parameters
+    ----------
+    short : _Shortcut
 
     Returns
     -------
@@ -146,21 +155,67 @@ def _rejected(covariances, state, most):
     vectors : array (n, rank, rank)
     """
     xp = _array.namespace(covariances)
-    allowed = state.threshold**2
-    rows = np.flatnonzero(~_array.positive_definite(allowed[:, None] * _array.eye(state.rank, allowed) - covariances))
-    if not len(rows):
-        return rows, None, None
-    if len(rows) < covariances.shape[0]:
-        covariances = xp.take(covariances, _array.like(rows, covariances), axis=0)
-    variance, vectors = yield covariances
+    allowed, rank = state.threshold**2, state.rank
+    if short.pays():
+        variance, vectors, proven = _judged_by_upper(covariances, allowed, short.upper)
+        rest = np.flatnonzero(~proven)
+        short.learn(len(proven), len(rest))
+        if len(rest):
+            variance[rest], vectors[rest] = yield covariances[rest]
+    else:
+        variance, vectors = yield covariances
     # As in the original, `most` and one more of the strongest components may go.
-    strongest = _array.like(np.arange(state.rank) + 1 >= state.rank - most, covariances)
+    strongest = _array.like(np.arange(rank) + 1 >= rank - most, covariances)
     bad = (variance >= xp.matmul(allowed, vectors**2)) & strongest
-    some = _array.to_numpy(xp.any(bad, axis=1))
-    if not some.all():
-        kept = _array.like(np.flatnonzero(some), covariances)
-        bad, vectors = xp.take(bad, kept, axis=0), xp.take(vectors, kept, axis=0)
-    return rows[some], bad, vectors
+    rows = np.flatnonzero(_array.to_numpy(xp.any(bad, axis=1)))
+    if 0 < len(rows) < bad.shape[0]:
+        index = _array.like(rows, covariances)
+        bad, vectors = xp.take(bad, index, axis=0), xp.take(vectors, index, axis=0)
+    return rows, bad, vectors
+
+
+class _Shortcut:
+    """Whether to try with the `upper` strongest eigenvectors first (0: never), by how often that was enough so far."""
+
+    def __init__(self, upper):
+        self.upper, self.tried, self.failed, self.batches = upper, 0, 0, 0
+
+    def pays(self):
+        """A try costs two thirds of a full decomposition; one batch of eight is tried in any case, to learn."""
+        self.batches += 1
+        return self.upper > 0 and (self.failed <= self.tried / 3 or self.batches % 8 == 0)
+
+    def learn(self, tried, failed):
+        self.tried, self.failed = self.tried + tried, self.failed + failed
+
+
+def _judged_by_upper(covariances, allowed, upper):
+    """The `upper` strongest eigenvectors of each covariance, and whether it is proven that no other is rejected.
+
+    With W = V L V' + R, V the strongest eigenvectors, all others are eigenvectors of R to the same eigenvalues. If
+    T'T - R is positive definite, v'Rv < v'T'Tv for every v, theirs among them: none of them goes. The proof is one
+    Cholesky factorisation. It fails for few windows while cutoffs are high, and a few eigenvectors take half the time
+    of all.
+
+    Returns
+    -------
+    variance : ndarray (updates, rank)
+        By rising variance; -1 for the eigenvectors that were not asked for, so that they are never rejected.
+    vectors : ndarray (updates, rank, rank)
+        0 for those.
+    proven : bool ndarray (updates,)
+    """
+    updates, rank = covariances.shape[:2]
+    variance, vectors = np.full((updates, rank), -1.0, covariances.dtype), np.zeros_like(covariances)
+    solve = scipy.linalg.get_lapack_funcs("syevr", (covariances,))
+    first, failed = rank - upper, np.zeros(updates, dtype=bool)
+    for i, covariance in enumerate(covariances):
+        strongest, axes, found, _, info = solve(covariance.T, range="I", il=first + 1, iu=rank, lower=1)
+        failed[i] = info != 0 or found != upper
+        variance[i, first:], vectors[i, :, first:] = strongest[:upper], axes[:, :upper]
+    axes = vectors[:, :, first:]
+    others = covariances - (axes * variance[:, None, first:]) @ axes.transpose(0, 2, 1)
+    return variance, vectors, _array.positive_definite(np.diag(allowed) - others) & ~failed
 
 
 def _factors(rows, bad, vectors, state):
