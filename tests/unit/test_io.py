@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import mne
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +29,38 @@ def test_a_signal_comes_back_as_it_was_written(tmp_path, rng):
     back, sfreq = io.read_signal(tmp_path / "a_eeg.vhdr")
     assert sfreq == pytest.approx(160.5)
     np.testing.assert_allclose(back, x, rtol=3e-7)
+
+
+def test_masks_become_markers_whose_epochs_mne_drops(tmp_path, rng):
+    """By MNE's own reading of a marker's type and name, and of what an epoch within a bad stretch means."""
+    x = rng.normal(scale=20, size=(2, 2000))
+    channels = pd.DataFrame({"name": ["Cz", "Pz"], "units": ["µV", "µV"]})
+    rows = [(2.0, 1.5, "BAD_segment"), (5.0, 1.0, "asr_repaired"), (19.5, 0.5, "BAD_segment")]
+    masks = pd.DataFrame(rows, columns=["onset", "duration", "trial_type"])
+    io.write_signal(tmp_path / "a_eeg", x, 100.0, channels, masks)
+    raw = mne.io.read_raw_brainvision(tmp_path / "a_eeg.vhdr", verbose="error")
+    np.testing.assert_allclose(raw.annotations.onset, masks["onset"])
+    np.testing.assert_allclose(raw.annotations.duration, masks["duration"])
+    named = list(raw.annotations.description)
+    assert [name.lower().startswith("bad") for name in named] == [True, False, True] and named[0].endswith(
+        "BAD_segment"
+    )
+    events = mne.make_fixed_length_events(raw, duration=1.0)
+    epochs = mne.Epochs(raw, events, tmin=0, tmax=0.9, baseline=None, preload=True, verbose="error")
+    assert [k for k, why in enumerate(epochs.drop_log) if why] == [2, 3, 19]
+    np.testing.assert_allclose(io.read_signal(tmp_path / "a_eeg.vhdr")[0], x, rtol=3e-7)
+
+
+def test_a_mask_beyond_the_last_sample_is_cut(tmp_path, rng):
+    channels = pd.DataFrame({"name": ["Cz"], "units": ["µV"]})
+    masks = pd.DataFrame({"onset": [9.999, 9.0], "duration": [5.0, 1e-9], "trial_type": ["BAD_segment"] * 2})
+    io.write_signal(tmp_path / "a_eeg", rng.normal(size=(1, 1000)), 100.0, channels, masks)
+    raw = mne.io.read_raw_brainvision(tmp_path / "a_eeg.vhdr", verbose="error")
+    np.testing.assert_allclose(
+        sorted(zip(raw.annotations.onset, raw.annotations.duration)), [(9.0, 0.01), (9.99, 0.01)]
+    )
+    io.write_signal(tmp_path / "b_eeg", rng.normal(size=(1, 1000)), 100.0, channels, masks[:0])
+    assert not len(mne.io.read_raw_brainvision(tmp_path / "b_eeg.vhdr", verbose="error").annotations)
 
 
 def test_types_come_from_the_channel_table_in_any_case(recording):

@@ -1,7 +1,7 @@
 """From raw signals to clean ones.
 
 needs  results/index/<dataset>/recordings.tsv and the raw signals it names; of fetched ones results/fetch/<dataset>/{rec}.json
-makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, channels, account
+makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, channels, masks, account
        results/derivatives/<dataset>/<recipe>/code/<block>.json     the parameters, frozen beside the results
 """
 
@@ -43,6 +43,9 @@ rule clean:
         markers="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.vmrk",
         sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.json",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
+        events="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_events.tsv",
+        evidence="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_evidence.npz",
+        # the last one, which stands for all the others
         account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
     log:
         "results/logs/clean/{dataset}/{recipe}/{rec}.log",

@@ -1,7 +1,7 @@
 """Clean one recording: drifts, bad channels, artefacts, interpolation, reference."""
 
 from hedgerow import __version__, account, bids, fetch, io, layout, log, table
-from hedgerow.clean.recording import recording, sidecar
+from hedgerow.clean import evidence, recording
 
 log.start(snakemake)
 root, params, out = layout.root(snakemake.wildcards.dataset), snakemake.params, snakemake.output
@@ -13,13 +13,13 @@ try:
     with fetch.lent(root, params.fetched, snakemake.input.receipt):
         x, sfreq, channels, notes = io.read_raw(root / row["signal"], given, **known)
     known = {"positions": io.positions(channels["name"]), "notes": notes, "overrides": said}
-    y, channels, found = recording(x, sfreq, channels, **known, **params.recipe)
-    io.write_signal(out.header.removesuffix(".vhdr"), y, sfreq, channels)
+    y, channels, found, arrays = recording.recording(x, sfreq, channels, **known, **params.recipe)
+    io.write_signal(out.header.removesuffix(".vhdr"), y, found["sfreq"], channels, recording.masks(found))
     table.write(out.channels, channels)
-    written = sidecar(raw, [f"bids:raw:{row['signal']}"], y, sfreq, channels, found, version=__version__)
-    account.write(out.sidecar, written)
-    written = account.digest(out.signal, out.channels, out.sidecar)  # the account stands for all that is written here
-    account.write(out.account, account.ok("clean", versions=log.versions(), written=written, **found))
+    table.write(out.events, recording.masks(found))
+    evidence.write(out.evidence, arrays)
+    account.write(out.sidecar, recording.sidecar(raw, row["signal"], y, channels, found, version=__version__))
+    account.write(out.account, account.ok("clean", versions=log.versions(), written=account.digest(*out[:-1]), **found))
 except account.Fault as fault:
     log.say(f"quarantined ({fault.code}): {fault.message}")
     account.leave("clean", fault, out, out.account)

@@ -266,7 +266,7 @@ def _settle_units(own, scale, given, notes):
         notes.append(f"channels.tsv gives other units than the signal file, which is followed: {', '.join(unlike[:5])}")
 
 
-def write_signal(stem, x, sfreq, channels):
+def write_signal(stem, x, sfreq, channels, masks=None):
     """Write a signal as BrainVision float32: ``<stem>.vhdr``, ``.eeg`` and ``.vmrk``.
 
     Parameters
@@ -279,6 +279,10 @@ def write_signal(stem, x, sfreq, channels):
         In Hz.
     channels : DataFrame
         With ``name`` and ``units``.
+    masks : DataFrame, optional
+        Stretches as ``onset`` and ``duration`` in s and ``trial_type``, which become markers. One whose type begins
+        with ``BAD`` is a marker of type ``Bad Interval``, as BrainVision's own programs set it, so that MNE's name for
+        it begins with ``Bad`` as well and epochs within are dropped.
     """
     stem = Path(stem)
     volts = [unit == "µV" for unit in channels["units"]]
@@ -291,8 +295,23 @@ def write_signal(stem, x, sfreq, channels):
         unit=["µV" if v else str(u) for v, u in zip(volts, channels["units"])],
         resolution=1.0,
         fmt="binary_float32",
+        events=_markers(masks, sfreq, x.shape[1]) if masks is not None else None,
         overwrite=True,
     )
+    # pybv knows three types of markers, and this is none of them
+    markers = stem.with_name(f"{stem.name}.vmrk")
+    text = markers.read_text(encoding="utf-8")
+    markers.write_text(text.replace("=Comment,BAD", "=Bad Interval,BAD"), encoding="utf-8")
+
+
+def _markers(masks, sfreq, samples):
+    """Stretches as pybv takes them: first sample and number of samples, at least one, none beyond the recording."""
+    found = []
+    for onset, duration, kind in zip(masks["onset"], masks["duration"], masks["trial_type"]):
+        first = min(round(onset * sfreq), samples - 1)
+        length = min(max(1, round(duration * sfreq)), samples - first)
+        found.append({"onset": first, "duration": length, "description": kind, "type": "Comment"})
+    return found
 
 
 def read_signal(vhdr):

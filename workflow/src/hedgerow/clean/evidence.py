@@ -5,10 +5,11 @@ the host, from which the report draws. What went is the difference of the two si
 the difference, as a share of the variance before, in the whole signal or (by Welch's method) in a band.
 """
 
-import numpy as np
-import scipy.signal
+from pathlib import Path
 
-from hedgerow import _array, spectra
+import numpy as np
+
+from hedgerow import _array, rate, spectra
 
 #: Bands in Hz, the upper end not part of it; the last one ends at the Nyquist frequency.
 BANDS = {
@@ -88,6 +89,19 @@ def gather(before, after, sfreq, names, positions=None):
     return account, arrays | _traces(before, after, sfreq, start, stop)
 
 
+def write(path, arrays):
+    """Write the arrays of `gather` to `path` (.npz, compressed): the same arrays give the same bytes."""
+    np.savez_compressed(path, **arrays)
+
+
+def read(path):
+    """Arrays that `write` has written; None where there is no file, or an empty one of a recording that left."""
+    if not Path(path).is_file() or not Path(path).stat().st_size:
+        return None
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
 def _measured(before, after, sfreq):
     """What both signals are compared by, on the host: per channel, per sample and per channel and frequency."""
     xp = _array.namespace(before)
@@ -156,7 +170,7 @@ def _decibel(power):
 def _traces(before, after, sfreq, start, stop):
     """The stretch of both signals at about `RATE`, of the channels that lost most there; 16-bit integers and scale."""
     factor = max(1, round(sfreq / RATE))
-    margin = 20 * factor  # what the filter of the decimation sees on either side
+    margin = rate.REACH * factor
     first = start - min(margin, start // factor * factor)
     last = min(stop + margin, before.shape[1])
     x, y = (_array.to_numpy(each[:, first:last]) for each in (before, after))
@@ -164,7 +178,7 @@ def _traces(before, after, sfreq, start, stop):
     rows = np.sort(np.argsort(-((x - y)[:, inside] ** 2).sum(axis=1), kind="stable")[:MOST])
     traces = []
     for each in (x[rows], y[rows]):
-        slow = scipy.signal.resample_poly(each, 1, factor, axis=1, padtype="edge") if factor > 1 else each
+        slow = rate.resample(each, sfreq, sfreq / factor)
         traces.append(slow[:, (start - first) // factor :][:, : -(-(stop - start) // factor)])
     largest = np.abs(traces).max(axis=(0, 2))[:, None]
     scale = np.where(largest > 0, largest / 32767, 1.0)

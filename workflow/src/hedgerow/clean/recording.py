@@ -1,8 +1,15 @@
-"""From one raw recording to what its clean version consists of: signal, channel table, sidecar, account."""
+"""From one raw recording to what its clean version consists of: signal, tables, sidecar, account, evidence."""
 
+import numpy as np
+import pandas as pd
+
+from hedgerow import rate
 from hedgerow._words import nearest
 from hedgerow.account import Fault
-from hedgerow.clean import clean
+from hedgerow.clean import clean, evidence
+
+#: Reasons for which an account names a channel as bad.
+BAD = ("marked", "flat", "noisy", "uncorrelated")
 
 #: Fields of the raw sidecar that describe the recording session and stay true of the clean signal.
 KEPT = (
@@ -13,7 +20,9 @@ KEPT = (
 
 
 def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **recipe):
-    """Clean the EEG channels of a recording; all others pass untouched and never enter the cleaning.
+    """Clean the EEG channels of a recording; all others never enter the cleaning and pass untouched.
+
+    Where the cleaning changes the sampling rate, they are brought to the new one: triggers by the nearest sample.
 
     Parameters
     ----------
@@ -36,11 +45,15 @@ def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **reci
     Returns
     -------
     y : ndarray (channels, samples)
-        In µV.
+        In µV, at the rate ``account["sfreq"]``.
     channels : DataFrame
         With the status after cleaning: a channel that was bad and interpolated is good again, and
         ``status_description`` says what was done to it.
     account : dict
+        Of `hedgerow.clean.clean` and `hedgerow.clean.evidence.gather`; ``notes``, ``untouched`` (channels that are
+        not EEG) and ``overrides``.
+    arrays : dict of str to ndarray
+        Of `hedgerow.clean.evidence.gather`, for pictures.
 
     Raises
     ------
@@ -54,12 +67,43 @@ def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **reci
     channels, by_hand = _by_hand(channels, eeg, overrides or {})
     names, marked = channels["name"][eeg], channels["name"][eeg & (channels["status"] == "bad").to_numpy()]
     known = {"marked": list(marked), "trusted": [name for name in by_hand if name not in set(marked)]}
-    y = x.copy()
-    y[eeg], account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], **known, **recipe)
+    seen = []
+    known["witness"] = lambda *signals: seen.extend(signals)
+    cleaned, account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], **known, **recipe)
+    good = np.flatnonzero(eeg)[names.isin(account["good"])]
+    removed, arrays = evidence.gather(*seen, account["sfreq"], account["good"], positions[good])
+    account |= removed
+    y = np.empty((len(x), cleaned.shape[1]))
+    y[eeg] = cleaned
+    # a filter would smear the steps of triggers, and NaN over the whole channel
+    smooth = (channels["type"] != "TRIG").to_numpy() & np.isfinite(x).all(axis=1)
+    for rows, bring in ((~eeg & smooth, rate.resample), (~eeg & ~smooth, rate.nearest)):
+        if rows.any():
+            y[rows] = bring(x[rows], sfreq, account["sfreq"])
     account["notes"] = [*notes, *_left(account), *_unjudged(account, recipe)]
     account["untouched"] = list(channels["name"][~eeg])
     account |= {"overrides": overrides} if overrides else {}
-    return y, _statuses(channels, account, by_hand), account
+    return y, _statuses(channels, account, by_hand), account, arrays
+
+
+def masks(account):
+    """Stretches that are beyond repair or were repaired, as the rows of an ``events.tsv``.
+
+    Parameters
+    ----------
+    account : dict
+        Of the cleaning.
+
+    Returns
+    -------
+    DataFrame
+        ``onset`` and ``duration`` in s and ``trial_type``, sorted: ``BAD_segment``, which everything that honours
+        MNE's convention leaves out, and ``asr_repaired``, which it keeps.
+    """
+    found = [(start, stop, "BAD_segment") for start, stop in account["bad_segments"] or ()]
+    found += [(start, stop, "asr_repaired") for start, stop in (account["asr"] or {}).get("changed_seconds", ())]
+    rows = [(round(start, 6), round(stop - start, 6), kind) for start, stop, kind in sorted(found)]
+    return pd.DataFrame(rows, columns=["onset", "duration", "trial_type"])
 
 
 def _by_hand(channels, eeg, overrides):
@@ -81,7 +125,7 @@ def _by_hand(channels, eeg, overrides):
 
 def _left(account):
     """A note on bad channels that stay as they are, which statistics and networks would otherwise meet unwarned."""
-    left = {*account["marked"], *account["flat"], *account["uncorrelated"]} - {*account["interpolated"]}
+    left = {name for reason in BAD for name in account.get(reason, ())} - {*account["interpolated"]}
     if not left:
         return []
     why = (
@@ -101,8 +145,8 @@ def _unjudged(account, recipe):
 
 def _statuses(channels, account, by_hand):
     reasons = {}
-    for reason in ("marked", "flat", "uncorrelated"):
-        for name in account[reason]:
+    for reason in BAD:
+        for name in account.get(reason, ()):
             marked = by_hand.get(name, "marked as bad in the raw data")
             reasons.setdefault(name, []).append(marked if reason == "marked" else reason)
     done = channels.copy()
@@ -114,19 +158,19 @@ def _statuses(channels, account, by_hand):
     return done
 
 
-def sidecar(raw, sources, x, sfreq, channels, account, *, version):
+def sidecar(raw, source, x, channels, account, *, version):
     """``eeg.json`` of a clean signal.
 
     Parameters
     ----------
     raw : dict
         The raw recording's sidecar, inheritance resolved.
-    sources : list of str
-        BIDS URIs of the files it was made from.
-    x, sfreq, channels : ndarray, float, DataFrame
+    source : str
+        The raw signal file, within the raw dataset.
+    x, channels : ndarray, DataFrame
         The clean signal.
     account : dict
-        Of the cleaning.
+        Of the cleaning; its ``sfreq`` is the rate of the clean signal.
     version : str
         Of Hedgerow.
 
@@ -136,11 +180,6 @@ def sidecar(raw, sources, x, sfreq, channels, account, *, version):
         JSON-able.
     """
     counts = channels["type"].value_counts()
-    filters = {"Hedgerow": {"version": version}}
-    if account["highpass"]:
-        filters["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "zero-phase FIR, Kaiser window"}
-    if account["asr"]:
-        filters["artifact subspace reconstruction"] = {"cutoff (standard deviations)": account["asr"]["cutoff"]}
     reference = account["reference"]
     if reference is None:
         reference = raw.get("EEGReference", "n/a")
@@ -150,14 +189,34 @@ def sidecar(raw, sources, x, sfreq, channels, account, *, version):
     return {
         **done,
         "RecordingType": "continuous",
-        "SamplingFrequency": sfreq,
-        "RecordingDuration": x.shape[1] / sfreq,
+        "SamplingFrequency": account["sfreq"],
+        "RecordingDuration": x.shape[1] / account["sfreq"],
         "EEGReference": reference,
-        "SoftwareFilters": filters,
+        "SoftwareFilters": {"Hedgerow": {"version": version}, **_filters(account)},
         **{f"{kind}ChannelCount": int(counts.get(kind, 0)) for kind in ("EEG", "EOG", "ECG", "EMG", "MISC")},
         "TriggerChannelCount": int(counts.get("TRIG", 0)),
         "PowerLineFrequency": raw.get("PowerLineFrequency", "n/a"),
         "TaskName": raw.get("TaskName", "n/a"),
-        "Sources": sources,
+        "Sources": [f"bids:raw:{source}"],
         "Description": "Cleaned signal: every channel and every sample of the recording is kept",
     }
+
+
+def _filters(account):
+    """``SoftwareFilters``: what was done to the signal, in this order."""
+    done, asr, ica = {}, account["asr"], account.get("ica")
+    if account.get("resampled"):
+        done["resampling"] = {"from (Hz)": account["resampled"]["from"], "to (Hz)": account["resampled"]["to"]}
+    if account["highpass"]:
+        done["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "zero-phase FIR, Kaiser window"}
+    if account.get("line_noise"):
+        done["line noise removal"] = {
+            "method": account["line_noise"]["method"],
+            "frequency (Hz)": account["line_noise"]["hz"],
+        }
+    if asr:
+        done["artifact subspace reconstruction"] = {"cutoff (standard deviations)": asr["cutoff"]}
+    if ica:
+        plain = {key: value for key, value in ica.items() if isinstance(value, str | int | float | bool)}
+        done["independent component analysis"] = plain
+    return done
