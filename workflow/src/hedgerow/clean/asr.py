@@ -17,12 +17,15 @@ import numpy as np
 
 from hedgerow import _array
 from hedgerow.account import Fault
-from hedgerow.clean import filters, robust, subspace
+from hedgerow.clean import filters, manifold, robust, subspace
 from hedgerow.clean.filters import half_up
 
 #: Components with less than this share of the largest variance do not exist: 1e-5 of its amplitude, far below any
 #: amplifier's noise and above what rounding to float32 leaves of a dimension that a reference removed.
 RANK_TOLERANCE = 1e-10
+
+#: Robust covariances of the calibration.
+COVARIANCES = {"euclidean": robust.median_covariance, "riemannian": manifold.median_covariance}
 
 #: Working memory of a batch of updates in bytes: on the host what a cache holds, on a device what keeps it busy.
 _HOST, _DEVICE = 2**23, 2**30
@@ -109,6 +112,8 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
     xp = _array.namespace(x)
     if not cutoff > 0:
         raise ValueError(f"asr_cutoff={cutoff}: give a number of standard deviations above 0, or null for no ASR")
+    if covariance not in COVARIANCES:
+        raise ValueError(f"asr_covariance={covariance!r}: give {' or '.join(COVARIANCES)}")
     b, a = filters.shaping(sfreq)
     length = int(half_up(window * sfreq))
     starts = robust.window_starts(x.shape[1], length)
@@ -118,7 +123,7 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
     shaped = filters.iir(b, a, x)
     if memory_mb is not None:
         block = max(block, math.ceil(48 * x.shape[0] ** 2 * x.shape[1] / (memory_mb * 2**21)))
-    variance, components = xp.linalg.eigh(robust.COVARIANCES[covariance](shaped, block))
+    variance, components = xp.linalg.eigh(COVARIANCES[covariance](shaped, block))
     if not float(variance[-1]) > 0:
         raise Fault("calibration", "the signal on which ASR calibrates has no variance")
     first = int(xp.sum(xp.astype(variance <= RANK_TOLERANCE * variance[-1], xp.int64)))

@@ -191,12 +191,14 @@ def _entry_medians(x, blocks, block):
     rows = max(1, _GROUP // (blocks * channels))
     medians, squares = [], 0
     for first in range(0, channels, rows):
-        products = (
-            xp.matmul(parts[:, first : min(first + rows, channels), :], xp.permute_dims(parts, (0, 2, 1))) / block
-        )
-        squares = squares + xp.sum(products**2, axis=(1, 2))
-        medians.append(_median(products))
-    return xp.concat(medians, axis=0), squares
+        last = min(first + rows, channels)
+        # Covariances are symmetric: what lies left of the diagonal blocks is known already.
+        products = xp.matmul(parts[:, first:last, :], xp.permute_dims(parts[:, first:, :], (0, 2, 1))) / block
+        squares = squares + xp.sum(products[:, :, : last - first] ** 2, axis=(1, 2))
+        squares = squares + 2 * xp.sum(products[:, :, last - first :] ** 2, axis=(1, 2))
+        medians.append(xp.concat([xp.zeros_like(x[first:last, :first]), _median(products)], axis=1))
+    upper = xp.concat(medians, axis=0)
+    return xp.triu(upper) + xp.triu(upper, k=1).T, squares
 
 
 def _median(x):
@@ -206,7 +208,3 @@ def _median(x):
     xp = _array.namespace(x)
     x = xp.sort(x, axis=0)
     return (x[(x.shape[0] - 1) // 2, ...] + x[x.shape[0] // 2, ...]) / 2
-
-
-#: Kinds of robust covariance.
-COVARIANCES = {"euclidean": median_covariance}
