@@ -1,11 +1,12 @@
 """A complete BIDS derivative of one dataset and study, gathered from the results and held against the validator.
 
 Files are linked, not copied, where the file system can. ``.bidsignore`` holds exactly what BIDS has no name for:
-`IGNORED`.
+`IGNORED`. What is the same for all recordings of a task stands once, at the top (the inheritance principle).
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,29 @@ from . import __version__, account, store, table
 
 #: What a derivative of Hedgerow holds and BIDS has no name for, as lines of ``.bidsignore``.
 IGNORED = ("*_account.json", "*_windows.zarr.zip", "features")
+
+#: Columns of ``desc-clean_events.tsv``: the masks of the cleaning.
+MASKS = {
+    "onset": {"Description": "Beginning of the stretch, from the first sample of the recording", "Units": "s"},
+    "duration": {"Description": "Length of the stretch", "Units": "s"},
+    "trial_type": {
+        "LongName": "What the cleaning found",
+        "Description": "Stretches of the signal, of which no sample was cut",
+        "Levels": {
+            "BAD_segment": "Beyond repair: too many channels are too strong, even after the reconstruction",
+            "asr_repaired": "Artifact subspace reconstruction replaced a part of the signal; it can be used",
+        },
+    },
+}
+
+#: Annotations of the masks, and of how long they last; the tag is there since HED 8.3.
+MASKS_HED = {
+    "duration": "Duration/# s",
+    "trial_type": {
+        "BAD_segment": "({duration}, (Data-artifact, Label/Beyond-repair))",
+        "asr_repaired": "({duration}, (Data-artifact, Label/Repaired))",
+    },
+}
 
 README = Path(__file__).parent / "templates" / "derivative_README.md.j2"
 CODE_URL = "https://github.com/hedgerow-eeg/hedgerow"
@@ -74,6 +98,9 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
     description = _description(raw, dataset)
     account.write(tree / "dataset_description.json", description)
     (tree / ".bidsignore").write_text("\n".join(IGNORED) + "\n", encoding="utf-8")
+    account.write(tree / "desc-clean_events.json", _masks(description.get("HEDVersion")))
+    for name in selections:
+        _inherit(tree, f"desc-{name}_events.json")
     _people(tree, raw, participants, None if split is None else split[split["dataset"] == dataset], published)
     _descriptions(tree, selections)
     facts = {
@@ -148,12 +175,33 @@ def validate(tree):
 
 def _files(stem, selections):
     """Files of one recording that go into the derivative: the clean signal, and the selections that have windows."""
-    endings = ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "account.json")
+    endings = ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "events.tsv", "account.json")
     paths = [Path(f"{stem}_desc-clean_{ending}") for ending in endings]
     for name in selections:
         if store.account(f"{stem}_desc-{name}_windows.zarr.zip")["status"] == "ok":
             paths += [Path(f"{stem}_desc-{name}_{e}") for e in ("events.tsv", "events.json", "windows.zarr.zip")]
     return paths
+
+
+def _masks(version):
+    """Sidecar of the masks, with HED where the standard schema of the dataset's `version` knows the tags."""
+    versions = [version] if isinstance(version, str) else version or []
+    known = [re.fullmatch(r"(\d+)\.(\d+)\.\d+", str(each)) for each in versions]
+    if not any(each and (int(each[1]), int(each[2])) >= (8, 3) for each in known):
+        return MASKS
+    return {name: entry | ({"HED": MASKS_HED[name]} if name in MASKS_HED else {}) for name, entry in MASKS.items()}
+
+
+def _inherit(tree, ending):
+    """Put sidecars that are the same in all recordings of a task into one file at the top of the derivative."""
+    by_task = {}
+    for path in sorted(tree.rglob(f"sub-*_{ending}")):
+        by_task.setdefault(re.search(r"task-[^_]+", path.name)[0], []).append(path)
+    for task, paths in by_task.items():
+        if len({path.read_bytes() for path in paths}) == 1:
+            paths[0].rename(tree / f"{task}_{ending}")
+            for path in paths[1:]:
+                path.unlink()
 
 
 def _link(source, target, copy=False):
