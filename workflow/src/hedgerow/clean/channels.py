@@ -18,6 +18,12 @@ from hedgerow.clean import ransac as prediction
 #: Largest step between samples that still counts as flat: 20 units of double precision at 1 µV.
 _JITTER = 20 * 2.0**-52
 
+#: Line noise is looked for in groups of channels of about this many values, which bounds the memory.
+_GROUP = 2**20
+
+#: Samples that are filtered at a time: FFTs of about this length are the fastest.
+_STRETCH = 4096
+
 
 def flat(x, sfreq, max_seconds=5.0):
     """Channels that stand still for longer than `max_seconds` at a stretch.
@@ -89,8 +95,10 @@ def noisy(x, sfreq, sd=4.0):
     xp = _array.namespace(x)
     if sfreq <= 100:
         return _array.like(np.zeros(x.shape[0], dtype=bool), x)
-    below = _below_50(x, sfreq)
-    above, below = _array.to_numpy(_deviation(x - below)), _array.to_numpy(_deviation(below))
+    kernel, group = _below_50(x, sfreq), max(1, _GROUP // x.shape[1])
+    above, below = np.concatenate(
+        [_array.to_numpy(_deviations(x[i : i + group, :], kernel)) for i in range(0, x.shape[0], group)], axis=1
+    )
     moving = below > 0
     ratio = above[moving] / below[moving]
     bad = np.zeros(x.shape[0], dtype=bool)
@@ -212,9 +220,9 @@ def uncorrelated(
         directions = prediction.directions(np.asarray(positions, dtype=float)[rows])
         subsets = prediction.subsets(len(rows), _size(len(bad), subset), samples, seed)
         x = xp.take(x, _array.like(rows, x), axis=0)
-        x = _below_50(x, sfreq) if sfreq > 100 else x
+        kernel = _below_50(x, sfreq) if sfreq > 100 else None
         length = 5.0 if window is None else window
-        bad[rows] = prediction.unpredicted(x, sfreq, directions, subsets, ransac, length, max_broken)
+        bad[rows] = prediction.unpredicted(x, sfreq, directions, subsets, ransac, length, max_broken, kernel)
     return _array.like(bad, x, dtype=xp.bool)
 
 
@@ -223,7 +231,7 @@ def _unlike(x, sfreq, correlation, window, max_broken, ignored, line_noise_aware
     xp = _array.namespace(x)
     channels, samples = x.shape
     if line_noise_aware and sfreq > 100:
-        x = _filtered(x, sfreq, _notch(sfreq))
+        x = filters.zero_phase(x, _fitting(_notch(sfreq), x, sfreq))
     length = window * sfreq
     starts = np.arange(0, max(samples - length, 0), length).astype(int).tolist()
     counted = channels - math.ceil(channels * ignored)
@@ -248,34 +256,38 @@ def _correlations(x):
     return xp.where(defined, quotient, xp.full_like(quotient, 2.0))
 
 
-def _deviation(x):
-    """Median absolute deviation from the median, of each row of x."""
+def _deviations(x, kernel):
+    """Median absolute deviations of each row of x: of what the kernel leaves out, and of what it keeps; (2, rows)."""
     xp = _array.namespace(x)
-    return _median(xp.abs(x - _median(x)[:, None]))
+    stops = range(_STRETCH, x.shape[1] + _STRETCH, _STRETCH)
+    kept = xp.concat([prediction.filtered(x, s - _STRETCH, min(s, x.shape[1]), kernel) for s in stops], axis=1)
+    return xp.stack([_median(xp.abs(part - _median(part)[:, None])) for part in (x - kept, kept)])
 
 
 def _median(x):
     """Median of each row of x."""
     xp = _array.namespace(x)
-    ranks = (x.shape[1] - 1) // 2, x.shape[1] // 2
-    ordered = np.partition(x, ranks, axis=1) if array_api_compat.is_numpy_array(x) else xp.sort(x, axis=1)
-    return (ordered[:, ranks[0]] + ordered[:, ranks[1]]) / 2
+    half = x.shape[1] // 2
+    # One place to partition at is far faster than two.
+    x = np.partition(x, half, axis=1) if array_api_compat.is_numpy_array(x) else xp.sort(x, axis=1)
+    return x[:, half] if x.shape[1] % 2 else (xp.max(x[:, :half], axis=1) + x[:, half]) / 2
 
 
 def _below_50(x, sfreq):
-    """x without what is above 50 Hz; the band from 45 to 50 Hz lies in between."""
-    return _filtered(x, sfreq, filters.fir(np.hamming(101), 2 * np.array([0, 45, 50, sfreq / 2]) / sfreq, [1, 1, 0, 0]))
+    """Kernel that takes out what is above 50 Hz; the band from 45 to 50 Hz lies in between."""
+    return _fitting(filters.fir(np.hamming(101), 2 * np.array([0, 45, 50, sfreq / 2]) / sfreq, [1, 1, 0, 0]), x, sfreq)
 
 
-def _filtered(x, sfreq, kernel):
-    if x.shape[1] <= len(kernel):
-        raise Fault(
-            "too-short",
-            f"the recording is {x.shape[1] / sfreq:.2f} s long, a filter before looking for bad channels "
-            f"{len(kernel) / sfreq:.2f} s: leave the recording out, or do not look for them (noise_sd, ransac and "
-            "correlation: null)",
-        )
-    return filters.zero_phase(x, kernel)
+def _fitting(kernel, x, sfreq):
+    """The kernel, if x is long enough for it."""
+    if x.shape[1] > len(kernel):
+        return kernel
+    raise Fault(
+        "too-short",
+        f"the recording is {x.shape[1] / sfreq:.2f} s long, a filter before looking for bad channels "
+        f"{len(kernel) / sfreq:.2f} s: leave the recording out, or do not look for them (noise_sd, ransac and "
+        "correlation: null)",
+    )
 
 
 def _notch(sfreq):

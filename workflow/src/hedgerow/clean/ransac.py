@@ -5,10 +5,13 @@ prediction from a quarter of the channels is wrong where a bad one is among them
 is not. Subsets and weights are made on the host (a few hundred thousand numbers), predictions where the signal is.
 """
 
+import math
+
 import numpy as np
+from array_api_compat import is_numpy_array
 
 from hedgerow import _array
-from hedgerow.clean.filters import half_up
+from hedgerow.clean.filters import half_up, zero_phase
 
 #: Predictions are made in blocks of about this many values: they stay in a processor's cache while they are sorted.
 _BLOCK = 2**18
@@ -61,7 +64,29 @@ def directions(positions):
     return offsets / np.where(length > 0, length, 1)
 
 
-def unpredicted(x, sfreq, places, chosen, least, window, max_broken):
+def filtered(x, start, stop, kernel):
+    """Samples `start` to `stop` of what `zero_phase` makes of x; (channels, stop - start).
+
+    The samples that the kernel reaches on either side are enough for it: so a window can be had without the rest, in
+    memory that does not grow with the recording, and FFTs of that length are the fastest.
+
+    Parameters
+    ----------
+    x : array (channels, samples)
+        Of more samples than the kernel has taps.
+    kernel : ndarray (taps,) or None
+        None: x as it is.
+    """
+    if kernel is None:
+        return x[:, start:stop]
+    first, last = max(0, start - len(kernel)), min(x.shape[1], stop + len(kernel))
+    # never fewer than `zero_phase` mirrors at the ends
+    first = max(0, min(first, last - len(kernel) - 1))
+    last = min(x.shape[1], max(last, first + len(kernel) + 1))
+    return zero_phase(x[:, first:last], kernel)[:, start - first : stop - first]
+
+
+def unpredicted(x, sfreq, places, chosen, least, window, max_broken, kernel=None):
     """Channels whose correlation with what the others predict stays below `least` for too much of the time.
 
     Parameters
@@ -80,6 +105,8 @@ def unpredicted(x, sfreq, places, chosen, least, window, max_broken):
         Length of the windows in s. They lie side by side; the last one ends before the recording does.
     max_broken : float
         Below 1: share of the recording that a channel may be broken; otherwise seconds.
+    kernel : ndarray (taps,), optional
+        Of a filter that x goes through first (`filtered`).
 
     Returns
     -------
@@ -100,7 +127,7 @@ def unpredicted(x, sfreq, places, chosen, least, window, max_broken):
         open_ = np.flatnonzero((broken < limit) & (broken + len(starts) - i >= limit))
         if not open_.size:
             break
-        targets, part = _array.like(open_, x), x[:, start : start + length]
+        targets, part = _array.like(open_, x), filtered(x, start, start + length, kernel)
         guess = predicted(part, subset, by, targets)
         part = xp.take(part, targets, axis=0)
         # Compared as a product: zero, which has no correlation, is no less than zero.
@@ -168,12 +195,33 @@ def predicted(x, chosen, by, targets):
     xp = _array.namespace(x)
     draws, size = chosen.shape
     chosen, by = xp.reshape(chosen, (-1,)), xp.take(by, targets, axis=1)
-    middle, count = int(half_up(draws / 2)) - 1, by.shape[1]
+    rank, count = int(half_up(draws / 2)) - 1, by.shape[1]
     step, done = max(1, _BLOCK // (draws * count)), []
+    median = _median_in(np.empty((2, draws * count * step), dtype=x.dtype)) if is_numpy_array(x) else _median
     for first in range(0, x.shape[1], step):
         seen = xp.take(x[:, first : first + step], chosen, axis=0)
-        each = xp.matmul(by, xp.reshape(seen, (draws, size, -1)))
-        # Reshaping copies here, so that the predictions of a sample lie side by side: rows in memory sort fastest.
-        rows = xp.reshape(xp.permute_dims(each, (2, 1, 0)), (-1, draws))
-        done.append(xp.reshape(xp.sort(rows, axis=1)[:, middle], (-1, count)))
-    return xp.concat(done, axis=0).T
+        done.append(median(by, xp.reshape(seen, (draws, size, -1)), rank))
+    return xp.concat(done, axis=1)
+
+
+def _median(by, seen, rank):
+    """The value of that rank among the predictions from `seen` (draws, size, samples): (targets, samples)."""
+    xp = _array.namespace(seen)
+    each = xp.matmul(by, seen)  # (draws, targets, samples)
+    rows = xp.reshape(each, (each.shape[0], -1)).T
+    return xp.reshape(xp.sort(rows, axis=1, stable=False)[:, rank], each.shape[1:])
+
+
+def _median_in(room):
+    """`_median` in memory that is used again: asked for anew at every block, it would cost more than the sorting."""
+
+    def median(by, seen, rank):
+        shape = len(by), by.shape[1], seen.shape[2]
+        each = room[0, : math.prod(shape)].reshape(shape)
+        rows = room[1, : each.size].reshape(-1, shape[0])
+        np.matmul(by, seen, out=each)
+        rows[...] = each.reshape(shape[0], -1).T
+        rows.sort(axis=1)
+        return rows[:, rank].copy().reshape(shape[1:])
+
+    return median
