@@ -166,7 +166,10 @@ def test_too_few_channels_and_too_low_a_rate_are_faults(planted):
 def test_wrong_parameters_name_their_key(planted):
     x, names, positions, _ = planted
     for settings, key in (
-        ({"reference": "mastoids"}, "reference"),
+        ({"reference": "nose"}, "reference"),
+        ({"asr_action": "cut"}, "asr_action"),
+        ({"asr_covariance": "cartesian"}, "asr_covariance"),
+        ({"line_noise": "comb", "line_hz": 50.0}, "line_noise"),
         ({"asr_cutoff": -1.0}, "asr_cutoff"),
         ({"highpass": (1.0, 0.5)}, "highpass"),
         ({"bad_segments": 25.0}, "bad_segments"),

@@ -1,25 +1,21 @@
-"""Cleaning a recording: drifts, bad channels, artefacts (ASR), interpolation, reference.
+"""Cleaning a recording: drifts, bad channels, line noise, artefacts (ASR, ICA), interpolation, reference.
 
-Needs the raw EEG channels of one recording in µV; makes a signal of the same shape and an account. No sample is cut
+Needs the raw EEG channels of one recording in µV; makes a signal of the same channels and an account. No sample is cut
 and no channel is dropped. The order is that of EEGLAB's automated pipeline (clean_rawdata's clean_artifacts): flat
-channels, high-pass, channels unlike all others, ASR on the good channels, what it could not repair; then spherical
-splines and the reference.
+channels, high-pass, channels unlike what the others predict, ASR on the good channels, what it could not repair; then
+spherical splines and the reference.
 """
 
-import math
-
+import array_api_compat
 import numpy as np
 
-from hedgerow import _array, splines
+from hedgerow import _array, rate, splines
 from hedgerow.account import Fault
-from hedgerow.clean import asr, channels, drifts, segments
-from hedgerow.clean.filters import half_up
+from hedgerow.clean import asr, bursts, channels, drifts, line
+from hedgerow.clean import reference as references
 
 #: Fewest good channels with which cleaning makes sense.
 FEWEST_CHANNELS = 3
-
-#: Below this many seconds of clean segments ASR calibrates on the whole recording (its statistics are robust).
-CALIBRATION_SECONDS = 15.0
 
 
 def clean(
@@ -30,13 +26,24 @@ def clean(
     positions=None,
     marked=(),
     trusted=(),
+    resample=None,
     highpass=(0.25, 0.75),
     flat_seconds=5.0,
+    noise_sd=4.0,
+    ransac=0.8,
     correlation=0.45,
+    line_noise=None,
+    line_hz=None,
     asr_cutoff=20.0,
+    asr_action="repair",
+    asr_highpass=None,
+    asr_covariance="euclidean",
+    asr_memory_mb=None,
     bad_segments=0.25,
+    ica_probability=None,
     interpolate=True,
     reference="average",
+    seed=5489,
     witness=None,
 ):
     """Clean one recording.
@@ -54,23 +61,49 @@ def clean(
     marked : sequence of str
         Channels known to be bad, e.g. by channels.tsv.
     trusted : sequence of str
-        Channels known to be good: never flat and never unlike the others.
+        Channels known to be good: never flat, noisy or unlike the others.
+    resample : float or None
+        Sampling rate in Hz of all that follows (`rate.resample`), at most that of x; None: as it is.
     highpass : (float, float) or None
         Transition band in Hz (`drifts.highpass`); None if the signal is high-passed already.
     flat_seconds : float or None
         Longest stretch in s that a channel may stand still (`channels.flat`); None: not looked for.
+    noise_sd : float or None
+        Most noise above 50 Hz in SDs over that of the other channels (`channels.noisy`); None: not looked for.
+    ransac : float or None
+        Least correlation with what other channels predict, where positions are known (`channels.uncorrelated`);
+        None: positions are not used for that.
     correlation : float or None
-        Least correlation with other channels (`channels.uncorrelated`); None: not looked for.
+        Least correlation with other channels, where positions are not known (`channels.uncorrelated`); None: not
+        looked for.
+    line_noise : "notch", "zapline" or None
+        How the hum of the mains goes (`line.remove`); None: it stays. Channels that are bad keep theirs.
+    line_hz : float or None
+        Frequency of the mains in Hz; None where unknown: then the hum stays, and the account has a note.
     asr_cutoff : float or None
         Threshold in SDs (`asr.calibrate`); None: no ASR.
+    asr_action : "repair" or "mark"
+        Whether what ASR finds is repaired, or stays as it is and is marked as a bad segment (the burst rejection of
+        clean_artifacts).
+    asr_highpass : (float, float) or None
+        Transition band in Hz of a high-pass for what ASR and the search for bad segments judge, e.g. (0.5, 1.0) where
+        `highpass` keeps slow waves; the signal itself keeps them. None: they judge the signal as it is.
+    asr_covariance : "euclidean" or "riemannian"
+        Robust covariance of the calibration (`asr.calibrate`).
+    asr_memory_mb : float or None
+        Emulate the memory splits of the original with this `maxmem` (`asr.apply`).
     bad_segments : float or None
         Share of the good channels, 0 to 1. A second in which more of them are too strong after ASR is beyond repair
-        and listed in the account, never cut (`segments.keep`; 1: all of them); None: not looked for.
+        and listed in the account, never cut (`bursts.beyond_repair`; 1: all of them); None: not looked for.
+    ica_probability : float or None
+        Components that ICLabel takes for artefacts with more than this probability go (`ica.remove`); None: no ICA.
     interpolate : bool
         Replace bad channels by spherical splines over the good ones.
-    reference : "average", sequence of str, or None
-        Subtract the mean over these channels; None keeps the recording's reference. Bad channels that were not
-        replaced are never part of the mean.
+    reference : "average", "mastoids", sequence of str, or None
+        Subtract the mean over these channels (`reference.apply`); None keeps the recording's reference. Bad channels
+        that were not replaced are never part of the mean.
+    seed : int
+        Of the subsets of channels that predict others, and of ICA; 5489 is what the original begins with.
     witness : callable, optional
         Called once as ``witness(before, after)`` with two arrays (good channels, samples) in the reference of the
         recording: the high-passed signal before artefacts were taken out of it and the same after.
@@ -78,50 +111,65 @@ def clean(
     Returns
     -------
     y : array (channels, samples)
-        The kind of x, float64, µV. Bad channels that were not replaced are high-passed and referenced only.
+        The kind of x, float64, µV. Bad channels that were not replaced are resampled, high-passed and referenced only.
     account : dict
-        JSON-able. sfreq, seconds, channels (count), highpass; marked, flat, uncorrelated, good, interpolated (channel
-        names) and interpolation ("spherical splines", "not needed", "off", "no positions"); reference ("average", the
-        names used, or None); rank (independent channels left, without bad ones that were not replaced); asr: None, or
-        cutoff, calibration ("clean segments" or "whole recording"), calibration_seconds, rank, and what `asr.apply`
-        accounts for, its channel_variance_removed by name; bad_segments (list of [start, end] in s, the end not part
-        of it) and bad_share of the recording, both None where not looked for or the recording is too short to tell.
+        JSON-able. sfreq (of y), seconds, channels (count), device, seed, resampled (None, or from and to), highpass;
+        marked, flat, noisy, uncorrelated, good, interpolated (channel names); judged_by ("positions", "correlation",
+        "mixed" or None); interpolation ("spherical splines", "not needed", "off", "no positions"); reference
+        ("average", the names used, or None); rank (independent channels left, without bad ones that were not
+        replaced); line_noise, asr, ica: None, or the accounts of `line.remove`, `bursts.repair` with its action, and
+        `ica.remove`; bad_segments and bad_share of `bursts.beyond_repair`.
 
     Raises
     ------
     Fault
-        ``not-finite``, ``no-channels``, ``too-short``, ``rate-too-low``, ``calibration``, ``missing-channel``.
+        ``not-finite``, ``no-channels``, ``too-short``, ``rate-too-low``, ``calibration``, ``missing-channel``,
+        ``no-positions`` (ICA only).
     """
     xp = _array.namespace(x)
-    names = _checked(x, sfreq, names)
+    names = _checked(x, sfreq, names, positions)
     x = xp.astype(x, xp.float64)
-    raw = x
+    found = {"marked": [name for name in names if name in marked], "flat": [], "noisy": [], "uncorrelated": []}
+    account = {"sfreq": float(resample or sfreq), "seconds": x.shape[1] / sfreq, "channels": len(names)}
+    account |= {"device": str(array_api_compat.device(x)), "seed": seed, "resampled": None}
+    if flat_seconds is not None:
+        _found(found, "flat", channels.flat(x, sfreq, flat_seconds), names, trusted)
+    if resample is not None and resample != sfreq:
+        x, account["resampled"] = rate.resample(x, sfreq, resample), {"from": float(sfreq), "to": float(resample)}
+        sfreq = float(resample)
     if highpass is not None:
-        x = drifts.highpass(raw, sfreq, highpass)
-    marked = [name for name in names if name in marked]
-    flat, uncorrelated = _bad_channels(raw, x, sfreq, names, marked, trusted, flat_seconds, correlation)
-    bad = [i for i, name in enumerate(names) if name in {*marked, *flat, *uncorrelated}]
-    good = [i for i in range(len(names)) if i not in bad]
-    account = {"sfreq": float(sfreq), "seconds": x.shape[1] / sfreq, "channels": len(names)}
+        x = drifts.highpass(x, sfreq, highpass)
     account |= {"highpass": list(highpass) if highpass is not None else None}
-    account |= {"marked": marked, "flat": flat, "uncorrelated": uncorrelated, "asr": None}
-    account["good"] = [names[i] for i in good]
-    before = _rows(x, good)
+    account["judged_by"] = _judge(found, x, sfreq, names, positions, trusted, noise_sd, ransac, correlation, seed)
+    bad = [i for i, name in enumerate(names) if any(name in some for some in found.values())]
+    good = [i for i in range(len(names)) if i not in bad]
+    account |= found | {"good": [names[i] for i in good], "line_noise": None, "asr": None, "ica": None}
+    before = part = _rows(x, good)
+    if line_noise is not None:
+        part, account["line_noise"] = _without_hum(part, sfreq, line_noise, line_hz)
+    touched, judged = None, part
     if asr_cutoff is not None:
-        fixed, account["asr"] = _asr(before, sfreq, account["good"], asr_cutoff)
-        x = _placed(x, good, fixed)
-    after = _rows(x, good)
-    account |= _bad_segments(after, sfreq, bad_segments)
+        settings = {"highpass": asr_highpass, "covariance": asr_covariance, "memory_mb": asr_memory_mb}
+        judged, account["asr"] = bursts.repair(part, sfreq, account["good"], asr_cutoff, **settings)
+        part, touched = _acted(asr_action, part, judged, account["asr"])
+    account |= bursts.beyond_repair(judged, sfreq, bad_segments, highpass=asr_highpass, without=touched)
+    if ica_probability is not None:
+        from hedgerow.clean import ica
+
+        where = None if positions is None else np.asarray(positions)[good]
+        settings = {"probability": ica_probability, "seed": seed}
+        part, account["ica"] = ica.remove(part, sfreq, account["good"], where, **settings)
     if witness is not None:
-        witness(before, after)
+        witness(before, part)
+    x = _placed(x, good, part)
     x, account["interpolated"], account["interpolation"] = _interpolated(x, names, positions, bad, interpolate)
     left = [names[i] for i in bad if names[i] not in account["interpolated"]]
-    x, account["reference"] = _referenced(x, names, reference, left)
+    x, account["reference"] = references.apply(x, names, reference, left)
     account["rank"] = _rank(x, [i for i, name in enumerate(names) if name not in left])
     return x, account
 
 
-def _checked(x, sfreq, names):
+def _checked(x, sfreq, names, positions):
     """Refuse what cannot be cleaned; the names as a list."""
     xp = _array.namespace(x)
     names = [str(name) for name in names]
@@ -129,6 +177,8 @@ def _checked(x, sfreq, names):
         raise ValueError(f"names: {len(names)} channel names for a signal of shape {tuple(x.shape)}")
     if len(set(names)) < len(names):
         raise ValueError(f"names: channel names are not unique: {sorted({n for n in names if names.count(n) > 1})}")
+    if positions is not None and np.shape(positions) != (len(names), 3):
+        raise ValueError(f"positions: shape {np.shape(positions)} for {len(names)} channels, not ({len(names)}, 3)")
     if not sfreq > 0:
         raise ValueError(f"sfreq={sfreq}: give the sampling rate in Hz")
     finite = xp.isfinite(x)
@@ -141,37 +191,62 @@ def _checked(x, sfreq, names):
             f"{int((~finite).sum())} samples are NaN or infinite, between {seconds[0]:.3f} s and {seconds[-1]:.3f} s "
             f"in {some}: repair the file, or mark the channel as not EEG in channels.tsv",
         )
-    _enough(names, [], [], [])
+    _enough(names, {"marked": [], "flat": [], "noisy": [], "uncorrelated": []})
     return names
 
 
-def _bad_channels(raw, x, sfreq, names, marked, trusted, flat_seconds, correlation):
-    """Names of the flat channels (told by the raw signal) and of those unlike all others (by the high-passed one)."""
-    flat, uncorrelated = [], []
-    if flat_seconds is not None:
-        flat = [name for name in _names_of(channels.flat(raw, sfreq, flat_seconds), names) if name not in trusted]
-        _enough(names, marked, flat, [])
-    if correlation is not None:
-        lively = [i for i, name in enumerate(names) if name not in {*marked, *flat}]
-        mask = channels.uncorrelated(_rows(x, lively), sfreq, correlation=correlation)
-        uncorrelated = [name for name in _names_of(mask, [names[i] for i in lively]) if name not in trusted]
-        _enough(names, marked, flat, uncorrelated)
-    return flat, uncorrelated
+def _found(found, kind, mask, among, trusted):
+    """Add the channels of `mask` to those found bad."""
+    found[kind] = [name for name, bad in zip(among, _array.to_numpy(mask).tolist()) if bad and name not in trusted]
 
 
-def _enough(names, marked, flat, uncorrelated):
-    good = len({*names} - {*marked, *flat, *uncorrelated})
+def _judge(found, x, sfreq, names, positions, trusted, noise_sd, ransac, correlation, seed):
+    """Find noisy channels and those unlike the others, among the lively ones; the means by which they were judged."""
+    _enough(names, found)
+    lively = [i for i, name in enumerate(names) if name not in {*found["marked"], *found["flat"]}]
+    among, x = [names[i] for i in lively], _rows(x, lively)
+    if noise_sd is not None:
+        _found(found, "noisy", channels.noisy(x, sfreq, noise_sd), among, trusted)
+    where = None if positions is None or ransac is None else np.asarray(positions, dtype=float)[lively]
+    placed = channels.placed(where, len(lively))
+    if not placed.any() and correlation is None:
+        _enough(names, found)
+        return None
+    # No absolute correlation is below 0: channels without positions are then not judged.
+    least = {"ransac": 0.8 if ransac is None else ransac, "correlation": correlation or 0.0}
+    _found(found, "uncorrelated", channels.uncorrelated(x, sfreq, where, seed=seed, **least), among, trusted)
+    _enough(names, found)
+    if placed.all() or (placed.any() and correlation is None):
+        return "positions"
+    return "mixed" if placed.any() else "correlation"
+
+
+def _enough(names, found):
+    good = len({*names} - {name for some in found.values() for name in some})
     if good < FEWEST_CHANNELS:
         raise Fault(
             "no-channels",
             f"{good} good EEG channels of {len(names)} are left and cleaning needs {FEWEST_CHANNELS}: "
-            f"{len(marked)} are marked as bad, {len(flat)} stand still ({', '.join(flat) or 'none'}), "
-            f"{len(uncorrelated)} resemble no other ({', '.join(uncorrelated) or 'none'})",
+            f"{len(found['marked'])} are marked as bad, {len(found['flat'])} stand still "
+            f"({', '.join(found['flat']) or 'none'}), {len(found['noisy'])} are noisy "
+            f"({', '.join(found['noisy']) or 'none'}), {len(found['uncorrelated'])} are unlike the others "
+            f"({', '.join(found['uncorrelated']) or 'none'})",
         )
 
 
-def _names_of(mask, names):
-    return [name for name, bad in zip(names, _array.to_numpy(mask).tolist()) if bad]
+def _without_hum(x, sfreq, method, hz):
+    if hz is None:
+        note = "the frequency of the mains is not known and the hum stays: give line_hz"
+        return x, {"method": method, "hz": None, "note": note}
+    return line.remove(x, sfreq, hz, method=method)
+
+
+def _acted(action, x, repaired, account):
+    """What ASR's finding means for the signal; the signal, and the samples that are bad because of it."""
+    if action not in bursts.ACTIONS:
+        raise ValueError(f"asr_action={action!r}: give {' or '.join(bursts.ACTIONS)}")
+    account["action"] = action
+    return (repaired, None) if action == "repair" else (x, bursts.changed(x, repaired))
 
 
 def _rows(x, rows):
@@ -185,42 +260,6 @@ def _placed(x, rows, part):
     return xp.stack([part[order[i], :] if i in order else x[i, :] for i in range(x.shape[0])])
 
 
-def _asr(x, sfreq, names, cutoff):
-    """ASR calibrated on the clean segments of x itself; the repaired signal and its account."""
-    xp = _array.namespace(x)
-    # No lower bound, as in clean_artifacts: a weak stretch does no harm to a calibration that looks for the strong.
-    kept = segments.keep(x, sfreq, 0.075, (-math.inf, 5.5))
-    seconds, source = float(xp.sum(xp.astype(kept, xp.float64))) / sfreq, "clean segments"
-    if seconds < CALIBRATION_SECONDS:
-        seconds, source, calibration = x.shape[1] / sfreq, "whole recording", x
-    else:
-        calibration = xp.take(x, xp.nonzero(kept)[0], axis=1)
-    state = asr.calibrate(calibration, sfreq, cutoff)
-    y, account = asr.apply(x, sfreq, state)
-    account["channel_variance_removed"] = dict(zip(names, account["channel_variance_removed"]))
-    return y, {
-        "cutoff": float(cutoff),
-        "calibration": source,
-        "calibration_seconds": seconds,
-        "rank": state.rank,
-        **account,
-    }
-
-
-def _bad_segments(x, sfreq, share):
-    """Stretches beyond repair: clean_artifacts' last step, on the good channels and before any is interpolated."""
-    if share is not None and not 0 <= share <= 1:
-        raise ValueError(f"bad_segments={share}: give the share of channels, 0 to 1, or null")
-    if share is None or segments.too_short(x.shape[1], sfreq):
-        return {"bad_segments": None, "bad_share": None}
-    kept = segments.keep(x, sfreq, int(half_up(share * x.shape[0])), (-math.inf, 7))
-    found = segments.stretches(~_array.to_numpy(kept))
-    return {
-        "bad_segments": [[start / sfreq, stop / sfreq] for start, stop in found],
-        "bad_share": sum(stop - start for start, stop in found) / x.shape[1],
-    }
-
-
 def _interpolated(x, names, positions, bad, wanted):
     """Replace bad channels by spherical splines where that can be done; signal, names replaced, and a word why."""
     xp = _array.namespace(x)
@@ -231,8 +270,6 @@ def _interpolated(x, names, positions, bad, wanted):
     if positions is None:
         return x, [], "no positions"
     positions = np.asarray(positions, dtype=float)
-    if positions.shape != (len(names), 3):
-        raise ValueError(f"positions: shape {positions.shape} for {len(names)} channels, expected ({len(names)}, 3)")
     placed = np.isfinite(positions).all(axis=1) & (np.abs(positions).sum(axis=1) > 0)
     sources = [i for i in range(len(names)) if placed[i] and i not in bad]
     targets = [i for i in bad if placed[i]]
@@ -241,26 +278,6 @@ def _interpolated(x, names, positions, bad, wanted):
     weights = splines.weights(positions[sources], positions[targets])
     fixed = xp.matmul(_array.like(weights, x), _rows(x, sources))
     return _placed(x, targets, fixed), [names[i] for i in targets], "spherical splines"
-
-
-def _referenced(x, names, reference, left):
-    """Subtract the mean of the reference channels, without the bad ones in `left`; signal and the names used."""
-    xp = _array.namespace(x)
-    if reference is None:
-        return x, None
-    if isinstance(reference, str) and reference != "average":
-        raise ValueError(f'reference={reference!r}: give "average", a list of channel names, or null')
-    wanted = names if reference == "average" else [str(name) for name in reference]
-    missing = [name for name in wanted if name not in names]
-    used = [name for name in wanted if name in names and name not in left]
-    if missing or not used:
-        raise Fault(
-            "missing-channel",
-            f"the reference {', '.join(wanted)} needs channels that "
-            + (f"the recording does not have: {', '.join(missing)}" if missing else "are all bad and not interpolated"),
-        )
-    mean = xp.mean(_rows(x, [names.index(name) for name in used]), axis=0, keepdims=True)
-    return x - mean, "average" if reference == "average" else used
 
 
 def _rank(x, rows):
