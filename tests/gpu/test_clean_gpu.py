@@ -23,6 +23,8 @@ SFREQ, CHANNELS, SECONDS = 250.0, 24, 60.0
 DOUBLE, SINGLE = 1e-8, 1e-3
 #: The same of thresholds in float32: the amplitude fit picks from a grid, and rounding may pick a neighbour.
 GRID = 1e-2
+#: Largest share of the samples that float32 repairs otherwise at cutoff 5, where many components are near a threshold.
+FLIPPED = 0.02
 #: Largest relative difference that float32 makes in the PSD of a clean channel, 1 to 45 Hz.
 PSD = 1e-3
 
@@ -73,7 +75,11 @@ def stages(x, places):
     xp = _array.namespace(x)
     found = {"flat": channels.flat(x, SFREQ), "drifts": drifts.highpass(x, SFREQ)}
     rows = [i for i in range(CHANNELS) if i not in (3, 11)]
-    found["uncorrelated"] = channels.uncorrelated(_rows(found["drifts"], [i for i in range(CHANNELS) if i != 3]), SFREQ)
+    lively = [i for i in range(CHANNELS) if i != 3]
+    x = _rows(found["drifts"], lively)
+    found["noisy"] = channels.noisy(x, SFREQ)
+    found["uncorrelated"] = channels.uncorrelated(x, SFREQ)
+    found["unpredicted"] = channels.uncorrelated(x, SFREQ, places[lively])
     good = _rows(found["drifts"], rows)
     found["kept"] = segments.keep(good, SFREQ, 0.075, (-math.inf, 5.5))
     calibration = xp.take(good, xp.nonzero(found["kept"])[0], axis=1)
@@ -83,6 +89,9 @@ def stages(x, places):
         found[f"thresholds {cutoff:g}"] = xp.matmul(state.thresholds.T, state.thresholds)
         found[f"asr {cutoff:g}"], account = asr.apply(good, SFREQ, state)
         found[f"updates {cutoff:g}"] = np.array([account["updates"], account["updates_changed"]])
+        found[f"emulated {cutoff:g}"], _ = asr.apply(good, SFREQ, state, memory_mb=64)
+        found[f"stream {cutoff:g}"], carry = asr.process(good[:, :4000], SFREQ, state)
+        found[f"stream on {cutoff:g}"], _ = asr.process(good[:, 4000:7000], SFREQ, state, carry)
     made = {type(each) for each in found.values() if not isinstance(each, np.ndarray)}
     assert made <= {type(x)}  # nothing was copied to the host on the way
     return {name: _array.to_numpy(each) for name, each in found.items()}
@@ -129,8 +138,13 @@ def test_float32_stays_close_and_so_does_the_spectrum(move, given, host, record_
     record_property("float32", {"largest difference": worst, "PSD": spectra})
     print(f"float32 against float64: {worst}; PSD from 1 to 45 Hz: {spectra}")
     for name, value in worst.items():
-        assert value < (GRID if name.startswith("thresholds") else SINGLE), worst
-    assert max(spectra.values()) < PSD, spectra
+        if name in ("asr 5", "emulated 5", "stream 5", "stream on 5"):
+            # a component at its threshold may fall to the other side, and then for half a window
+            off = np.abs(found[name] - host[name]).max(axis=0) > SINGLE * np.abs(host[name]).max()
+            assert off.mean() < FLIPPED, (name, off.mean())
+        else:
+            assert value < (GRID if name.startswith("thresholds") else SINGLE), worst
+    assert max(spectra["drifts"], spectra["asr 20"]) < PSD and spectra["asr 5"] < 30 * PSD, spectra
     for name, wanted in host.items():
         if wanted.dtype.kind == "b":
             assert (found[name] == wanted).mean() > 0.99, name
@@ -151,11 +165,13 @@ def test_the_whole_chain_is_numpys(move, given):
 
 
 def test_batches_on_the_device_change_nothing(move, given):
+    """Neither batches of updates nor several recordings in one batch."""
     x = drifts.highpass(move(np.delete(given[0], [3, 11], axis=0)), SFREQ)
     state = asr.calibrate(x, SFREQ, 10.0)
     whole, account = asr.apply(x, SFREQ, state)
-    for batch in (1, 50):
-        y, same = asr.apply(x, SFREQ, state, batch=batch)
+    results = [asr.apply(x, SFREQ, state, batch=batch) for batch in (1, 50)]
+    results.append(asr.apply_many([x[:, :9000], x], SFREQ, [state, state])[1])
+    for y, same in results:
         assert same["changed_seconds"] == account["changed_seconds"]
         assert np.abs(_array.to_numpy(y - whole)).max() < 1e-10 * np.abs(_array.to_numpy(whole)).max()
 
