@@ -5,7 +5,6 @@ chain from the raw recording. Masks must be identical; numbers are compared to t
 """
 
 import functools
-import inspect
 import itertools
 import math
 
@@ -14,13 +13,6 @@ import pytest
 
 from hedgerow import _array, clean
 from hedgerow.clean import asr, channels, drifts, filters, ransac, segments
-
-
-def takes(function, *keys):
-    """Mark: the test waits for keywords that are to come."""
-    missing = {*keys} - {*inspect.signature(function).parameters}
-    return pytest.mark.skipif(bool(missing), reason=f"{function.__name__} does not take {sorted(missing)} yet")
-
 
 RECORDINGS = ["synth_a", "synth_b"]
 
@@ -219,7 +211,6 @@ def run(xp, golden, **settings):
     return _array.to_numpy(y), account, names, kept
 
 
-@takes(clean.clean, "ransac", "noise_sd", "asr_memory_mb", "asr_action", "line_noise")
 @pytest.mark.parametrize("action", ["repair", "mark"])
 def test_the_chain_is_the_original_end_to_end(xp, golden, action):
     wanted = golden["e2e_burstrejection_" + {"repair": "off", "mark": "on"}[action]]
