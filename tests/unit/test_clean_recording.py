@@ -99,6 +99,8 @@ def test_masks_are_sorted_and_named_so_that_only_the_bad_ones_are_rejected():
         "trial_type": ["asr_repaired", "BAD_segment", "asr_repaired"],
     }
     assert masks({"bad_segments": None, "asr": None}).empty
+    account["asr"]["action"] = "mark"
+    assert set(masks(account)["trial_type"]) == {"BAD_segment"}
     assert list(masks({"bad_segments": [], "asr": None})) == ["onset", "duration", "trial_type"]
 
 
@@ -124,7 +126,24 @@ def test_the_sidecar_tells_every_filter_in_its_order(raw):
         "independent component analysis",
     ]  # fmt: skip
     assert filters["resampling"] == {"from (Hz)": 500.0, "to (Hz)": 250.0}
-    assert filters["line noise removal"] == {"method": "notch", "frequency (Hz)": 50.0}
+    assert filters["line noise removal"] == {"method": "notch", "frequencies (Hz)": [50.0]}
+    account["line_noise"]["note"], account["asr"]["action"] = "nothing to do", "mark"
+    left = {"line noise removal", "artifact subspace reconstruction"}
+    assert not left & set(sidecar({}, "a", y, table, account, version="1")["SoftwareFilters"])
+
+
+@pytest.mark.parametrize(("said", "hz"), [(50, 50.0), (60.0, 60.0), ("n/a", None), (None, None), (0, None)])
+def test_the_sidecar_of_the_raw_data_tells_the_mains(raw, said, hz):
+    x, channels, _ = raw
+    x = x + 5 * np.sin(2 * np.pi * (hz or 50) * np.arange(x.shape[1]) / 250)
+    given = {"positions": io.positions(channels["name"]), "asr_cutoff": None, "line_noise": "notch"}
+    _, _, account, _ = recording(x, 250.0, channels, raw={"PowerLineFrequency": said}, **given)
+    assert account["line_noise"]["hz"] == hz
+    # no note where it went, and one that names the key where nobody knows it
+    assert [note for note in account["notes"] if "line_hz" in note] == ([] if hz else account["notes"])
+    assert bool(hz) == bool(account["notes"] == [])
+    _, _, account, _ = recording(x, 250.0, channels, raw={"PowerLineFrequency": said}, **given, line_hz=40.0)
+    assert account["line_noise"]["hz"] == 40.0  # the recipe has the last word
 
 
 def test_other_channels_follow_to_the_rate_of_the_clean_signal(raw, monkeypatch):

@@ -12,7 +12,7 @@ try:
     known = {"duration": raw.get("RecordingDuration"), "waived": [each["value"] for each in said.get("reinstate", ())]}
     with fetch.lent(root, params.fetched, snakemake.input.receipt):
         x, sfreq, channels, notes = io.read_raw(root / row["signal"], given, **known)
-    known = {"positions": io.positions(channels["name"]), "notes": notes, "overrides": said}
+    known = {"positions": io.positions(channels["name"]), "notes": notes, "overrides": said, "raw": raw}
     y, channels, found, arrays = recording.recording(x, sfreq, channels, **known, **params.recipe)
     io.write_signal(out.header.removesuffix(".vhdr"), y, found["sfreq"], channels, recording.masks(found))
     table.write(out.channels, channels)

@@ -59,8 +59,15 @@ def styled(make):
 
 
 @styled
-def picture(figure, *, dpi=144):
+def picture(figure, *, dpi=144, palette=None):
     """A figure for a page.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    dpi : int
+    palette : int, optional
+        Reduce it to so many colours, at most 256: a picture of many thin lines then takes a quarter of the space.
 
     Returns
     -------
@@ -69,6 +76,12 @@ def picture(figure, *, dpi=144):
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    if palette is not None:
+        from PIL import Image
+
+        drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
+        few = drawn.quantize(palette, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        few.save(buffer, format="png", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return {"uri": uri, "width": round(figure.get_figwidth() * PIXELS)}
 
@@ -95,6 +108,12 @@ def project(positions):
     distance = np.arctan2(np.hypot(x, y), z) / (np.pi / 2)
     direction = np.arctan2(y, x)
     return np.column_stack([distance * np.cos(direction), distance * np.sin(direction)])
+
+
+def front_to_back(positions):
+    """Order of channels from front to back in steps of 2 cm, within a step from left to right; unknown ones last."""
+    step = np.where(np.isfinite(positions[:, 1]), -np.round(positions[:, 1] / 0.02), np.inf)
+    return np.lexsort((np.nan_to_num(positions[:, 0]), step))
 
 
 def topography(axes, values, positions, limits, *, cmap="RdBu_r", mark=None):

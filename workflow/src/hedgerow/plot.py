@@ -1,68 +1,16 @@
 """Pictures of arrays for the report: functions that return matplotlib figures; no statistics, no file.
 
-What they share (style, colours, topographies, the way into a page) stands in `hedgerow._canvas`. Channels of an image
-run from the front of the head to its back.
+What they share (style, colours, topographies, the way into a page) stands in `hedgerow._canvas`; those of the cleaning
+in `hedgerow.plot_cleaning`. Channels of an image run from the front of the head to its back.
 """
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ._canvas import COLOURS, FAINT, INK, RULE, colours, limit, placed, styled, topography
+from ._canvas import COLOURS, FAINT, INK, RULE, colours, front_to_back, limit, placed, styled, topography
 
 #: More channels than this are named only in part.
 NAMED = 40
-
-
-@styled
-def cleaning(changed, removed, flagged, variance, positions, *, most=24):
-    """What the cleaning did to the recordings of a study.
-
-    Parameters
-    ----------
-    changed, removed : ndarray (recordings,)
-        Share of samples changed and of variance removed, 0 ... 1; NaN where the step was off.
-    flagged : dict of str to dict of str to int
-        By reason, in how many recordings each channel was bad.
-    variance : ndarray (channels,)
-        Mean share of variance removed from each channel, 0 ... 1.
-    positions : ndarray (channels, 3)
-        In m; NaN where unknown.
-    most : int
-        Channels that are shown at most, the most frequent first.
-    """
-    figure = Figure(figsize=(10, 2.9), layout="constrained")
-    left, middle, right = figure.subplots(1, 3, width_ratios=[1, 1.5, 0.9])
-    left.scatter(100 * changed, 100 * removed, s=24, color=COLOURS[0], alpha=0.6, linewidths=0)
-    left.set(title="Recordings", xlabel="Samples changed (%)", ylabel="Variance removed (%)")
-    left.set(xlim=(0, None), ylim=(0, None))
-    _stacked(middle, flagged, most)
-    middle.set(title="Bad channels", ylabel="Recordings")
-    right.set_axis_off()
-    if placed(np.where(np.isfinite(variance)[:, None], positions, np.nan)):
-        top = 100 * np.nanmax(variance) or 1.0
-        image = topography(right, 100 * variance, positions, (0, top), cmap="viridis")
-        right.set_title("Variance removed (%)", loc="center")
-        figure.colorbar(image, ax=right, shrink=0.7)
-    return figure
-
-
-def _stacked(axes, flagged, most):
-    """Bars of how often each channel is flagged, stacked by reason."""
-    names = {name for channels in flagged.values() for name in channels}
-    totals = {name: sum(channels.get(name, 0) for channels in flagged.values()) for name in names}
-    shown = sorted(totals, key=lambda name: (-totals[name], name))[:most]
-    if not shown:
-        axes.set(xticks=[], yticks=[])
-        axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center")
-        return
-    floor = np.zeros(len(shown))
-    for colour, (reason, channels) in zip(COLOURS[1:], flagged.items()):
-        height = np.array([channels.get(name, 0) for name in shown])
-        axes.bar(shown, height, bottom=floor, color=colour, label=reason, width=0.75)
-        floor += height
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.tick_params(axis="x", rotation=90, labelsize=7.5)
-    axes.legend(loc="upper right", fontsize=8)
 
 
 @styled
@@ -194,7 +142,7 @@ def coefficient(points, coef, low, high, *, names, positions, units, peaks, xlab
         Whether zero means something: a colour scale symmetrical about it, and cells whose interval holds it faded.
     """
     heads = int(placed(positions))
-    order = _front_to_back(positions)
+    order = front_to_back(positions)
     scale = {"vmin": -limit(coef), "vmax": limit(coef), "cmap": "RdBu_r"}
     if not signed:
         scale = {"vmin": coef.min(), "vmax": coef.max(), "cmap": "viridis"}
@@ -312,12 +260,6 @@ def people(share, right, groups, *, chance):
     axes.xaxis.get_major_locator().set_params(integer=True)
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
-
-
-def _front_to_back(positions):
-    """Order of channels from front to back in steps of 2 cm, within a step from left to right; unknown ones last."""
-    step = np.where(np.isfinite(positions[:, 1]), -np.round(positions[:, 1] / 0.02), np.inf)
-    return np.lexsort((np.nan_to_num(positions[:, 0]), step))
 
 
 def _shades(positions):

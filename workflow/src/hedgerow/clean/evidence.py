@@ -5,8 +5,6 @@ the host, from which the report draws. What went is the difference of the two si
 the difference, as a share of the variance before, in the whole signal or (by Welch's method) in a band.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from hedgerow import _array, rate, spectra
@@ -92,14 +90,6 @@ def gather(before, after, sfreq, names, positions=None):
 def write(path, arrays):
     """Write the arrays of `gather` to `path` (.npz, compressed): the same arrays give the same bytes."""
     np.savez_compressed(path, **arrays)
-
-
-def read(path):
-    """Arrays that `write` has written; None where there is no file, or an empty one of a recording that left."""
-    if not Path(path).is_file() or not Path(path).stat().st_size:
-        return None
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
 
 
 def _measured(before, after, sfreq):

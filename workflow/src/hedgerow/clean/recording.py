@@ -19,7 +19,7 @@ KEPT = (
 )
 
 
-def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **recipe):
+def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, raw=None, **recipe):
     """Clean the EEG channels of a recording; all others never enter the cleaning and pass untouched.
 
     Where the cleaning changes the sampling rate, they are brought to the new one: triggers by the nearest sample.
@@ -39,6 +39,8 @@ def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **reci
     overrides : dict of str to list of dict, optional
         Decisions by hand (`hedgerow.overrides.settle`), each with ``value``, ``who`` and ``why``: channels that are
         taken as ``bad``, and ``good`` ones that never are. They go to the account.
+    raw : dict, optional
+        The raw recording's sidecar, which knows the frequency of the mains where the recipe does not give it.
     **recipe
         Keywords of `hedgerow.clean.clean`.
 
@@ -69,6 +71,7 @@ def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **reci
     known = {"marked": list(marked), "trusted": [name for name in by_hand if name not in set(marked)]}
     seen = []
     known["witness"] = lambda *signals: seen.extend(signals)
+    recipe["line_hz"] = recipe.get("line_hz") or _mains(raw or {})
     cleaned, account = clean(x[eeg], sfreq, names=list(names), positions=positions[eeg], **known, **recipe)
     good = np.flatnonzero(eeg)[names.isin(account["good"])]
     removed, arrays = evidence.gather(*seen, account["sfreq"], account["good"], positions[good])
@@ -80,7 +83,7 @@ def recording(x, sfreq, channels, *, positions, notes=(), overrides=None, **reci
     for rows, bring in ((~eeg & smooth, rate.resample), (~eeg & ~smooth, rate.nearest)):
         if rows.any():
             y[rows] = bring(x[rows], sfreq, account["sfreq"])
-    account["notes"] = [*notes, *_left(account), *_unjudged(account, recipe)]
+    account["notes"] = [*notes, *_left(account), *_unjudged(account, recipe), *_of_steps(account)]
     account["untouched"] = list(channels["name"][~eeg])
     account |= {"overrides": overrides} if overrides else {}
     return y, _statuses(channels, account, by_hand), account, arrays
@@ -101,9 +104,18 @@ def masks(account):
         MNE's convention leaves out, and ``asr_repaired``, which it keeps.
     """
     found = [(start, stop, "BAD_segment") for start, stop in account["bad_segments"] or ()]
-    found += [(start, stop, "asr_repaired") for start, stop in (account["asr"] or {}).get("changed_seconds", ())]
+    asr = account["asr"] or {}
+    # what was to be marked was not repaired, and stands among the bad segments
+    if asr.get("action") != "mark":
+        found += [(start, stop, "asr_repaired") for start, stop in asr.get("changed_seconds", ())]
     rows = [(round(start, 6), round(stop - start, 6), kind) for start, stop, kind in sorted(found)]
     return pd.DataFrame(rows, columns=["onset", "duration", "trial_type"])
+
+
+def _mains(raw):
+    """Frequency of the mains in Hz by a sidecar; None where it says nothing (``n/a``)."""
+    hz = raw.get("PowerLineFrequency")
+    return float(hz) if isinstance(hz, int | float) and hz > 0 else None
 
 
 def _by_hand(channels, eeg, overrides):
@@ -141,6 +153,11 @@ def _unjudged(account, recipe):
     if account["bad_segments"] is None and recipe.get("bad_segments", 0) is not None:
         return [f"bad segments are not told in {account['seconds']:.1f} s: the recording is too short"]
     return []
+
+
+def _of_steps(account):
+    """What the steps that can be asked for had to note."""
+    return [account[step]["note"] for step in ("line_noise", "ica") if (account.get(step) or {}).get("note")]
 
 
 def _statuses(channels, account, by_hand):
@@ -209,12 +226,10 @@ def _filters(account):
         done["resampling"] = {"from (Hz)": account["resampled"]["from"], "to (Hz)": account["resampled"]["to"]}
     if account["highpass"]:
         done["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "zero-phase FIR, Kaiser window"}
-    if account.get("line_noise"):
-        done["line noise removal"] = {
-            "method": account["line_noise"]["method"],
-            "frequency (Hz)": account["line_noise"]["hz"],
-        }
-    if asr:
+    line = account.get("line_noise")
+    if line and not line.get("note"):
+        done["line noise removal"] = {"method": line["method"], "frequencies (Hz)": line.get("harmonics", [line["hz"]])}
+    if asr and asr.get("action") != "mark":
         done["artifact subspace reconstruction"] = {"cutoff (standard deviations)": asr["cutoff"]}
     if ica:
         plain = {key: value for key, value in ica.items() if isinstance(value, str | int | float | bool)}

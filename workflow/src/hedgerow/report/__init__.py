@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from .. import __version__
-from . import grids, networks, outcome, recordings, signals
+from . import cleaning, grids, networks, outcome, recordings, signals
 
 TEMPLATE = Path(__file__).parents[1] / "templates" / "report.html.j2"
 
@@ -49,7 +49,7 @@ def page(files, *, config, about):
         "left": recordings.left(found),
         "good": sum(entry["status"] == "ok" for entry in found),
         "people": len({(entry["dataset"], entry["subject"]) for entry in found if entry["status"] == "ok"}),
-        "cleaning": recordings.cleaning(found, places),
+        "cleaning": cleaning.cleaning(found, places),
         "windows": recordings.windows(found, selections),
         "responses": signals.responses(kept, selections),
         "spectra": signals.spectra(files["features"], kept, config["features"], selections),

@@ -1,4 +1,4 @@
-"""What became of every recording: status, cleaning, windows; from tables and accounts, no signal is read."""
+"""What became of every recording: status and windows; from tables and accounts, no signal is read."""
 
 import re
 
@@ -13,8 +13,6 @@ PLACE = re.compile(r"derivatives/(?P<dataset>[^/]+)/[^/]+/(?P<rec>.+)_desc-(?P<n
 
 #: Why events and windows of a recording are left out, as the accounts of windows have it.
 LOST = ("overlaps", "rejected", "outside", "short", "unclosed", "skipped")
-#: Reasons for which the cleaning holds a channel to be bad, in the words of its accounts.
-BAD = ("flat", "uncorrelated", "marked")
 
 
 def collect(indices, accounts, stores, about):
@@ -34,7 +32,8 @@ def collect(indices, accounts, stores, about):
     Returns
     -------
     list of dict
-        ``dataset, rec, subject, status, stage, reason, message``; ``clean``: account of the cleaning, if any;
+        ``dataset, rec, subject, status, stage, reason, message``; ``clean``: account of the cleaning, if any, and
+        ``evidence``, the path of its arrays, which its account stands for;
         ``windows``: by selection the account of its windows; ``left``: selections for which a clean recording has
         none, as (selection, reason, message).
     """
@@ -54,7 +53,7 @@ def collect(indices, accounts, stores, about):
             }
     for path in map(str, accounts):
         entry, done = _entry(found, path), account.read(path)
-        entry["clean"] = done
+        entry["clean"], entry["evidence"] = done, path.replace("_account.json", "_evidence.npz")
         if done["status"] != "ok":
             entry |= {key: done[key] for key in ("status", "stage", "reason", "message")}
     for path in map(str, stores):
@@ -85,84 +84,6 @@ def left(found):
 def _entry(found, path):
     place = PLACE.search(path)
     return found[place["dataset"], place["rec"]]
-
-
-def cleaning(found, places):
-    """Table and picture of what the cleaning did.
-
-    Parameters
-    ----------
-    found : list of dict
-        From `collect`.
-    places : dict of str to (x, y, z)
-        Positions of channels in m.
-
-    Returns
-    -------
-    dict or None
-        ``rows``, the worst first; ``picture``; ``parameters`` of the first account. None without any cleaned recording.
-    """
-    rows = [_cleaned(entry) for entry in found if entry["clean"] and entry["clean"]["status"] == "ok"]
-    if not rows:
-        return None
-    rows.sort(key=lambda row: (-row["badness"], row["dataset"], row["rec"]))
-    flagged = {reason: _count(name for row in rows for name in row[reason]) for reason in BAD}
-    flagged = {reason: counts for reason, counts in flagged.items() if counts}
-    removed = {}
-    for row in rows:
-        for name, share in row["by_channel"].items():
-            removed.setdefault(name, []).append(share)
-    names = sorted(removed)
-    positions = np.array([places.get(name, [np.nan] * 3) for name in names], dtype=float).reshape(-1, 3)
-    figure = plot.cleaning(
-        np.array([np.nan if row["changed"] is None else row["changed"] for row in rows]),
-        np.array([np.nan if row["removed"] is None else row["removed"] for row in rows]),
-        flagged,
-        np.array([np.mean(removed[name]) for name in names]),
-        positions,
-    )
-    return {
-        "rows": rows,
-        "picture": picture(figure),
-        "bad": sum(len(row[reason]) for row in rows for reason in BAD),
-        "changed": _middle(row["changed"] for row in rows),
-        "removed": _middle(row["removed"] for row in rows),
-        "asr": any(row["changed"] is not None for row in rows),
-    }
-
-
-def _cleaned(entry):
-    done = entry["clean"]
-    asr = done["asr"] or {}
-    bad = set().union(*(done[reason] for reason in BAD))
-    changed = asr.get("changed")
-    return {
-        **{key: entry[key] for key in ("dataset", "rec", "subject")},
-        **{reason: done[reason] for reason in BAD},
-        "interpolated": done["interpolated"],
-        "channels": done["channels"],
-        "seconds": done["seconds"],
-        "rank": done["rank"],
-        "notes": done["notes"],
-        "changed": changed,
-        "removed": asr.get("variance_removed"),
-        "by_channel": asr.get("channel_variance_removed", {}),
-        "calibration_seconds": asr.get("calibration_seconds"),
-        "calibration": asr.get("calibration"),
-        "badness": len(bad) / done["channels"] + (changed or 0.0),
-    }
-
-
-def _count(names):
-    counts = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def _middle(values):
-    values = [value for value in values if value is not None]
-    return float(np.median(values)) if values else None
 
 
 def windows(found, selections):
