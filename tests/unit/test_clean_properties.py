@@ -186,6 +186,46 @@ def test_recordings_together_are_recordings_one_by_one(xp, made, memory):
             assert account["changed_seconds"] == alone["changed_seconds"]
 
 
+# --- devices
+
+
+ON_DEVICE = {
+    **{name: work for name, work in STAGES.items() if name != "chain"},
+    "riemannian": lambda x: asr.calibrate(x[:8, :6000], SFREQ, covariance="riemannian").mixing,
+    "splits": lambda x: repaired(x, memory_mb=64),
+    "stream": lambda x: asr.process(x, SFREQ, asr.calibrate(x, SFREQ))[0],
+    "many": lambda x: asr.apply_many([x, x[:, :9000]], SFREQ, [asr.calibrate(x, SFREQ)] * 2)[1][0],
+    **{
+        f"chain, {key}": lambda x, settings=settings: clean.clean(x, SFREQ, names=NAMES, positions=PLACES, **settings)[
+            0
+        ]
+        for key, settings in {
+            "repaired": PLAIN,
+            "marked": PLAIN | {"asr_action": "mark", "asr_memory_mb": 64},
+            "by a copy": PLAIN | {"asr_highpass": (0.5, 1.0), "asr_covariance": "riemannian"},
+            "notch": PLAIN | {"line_noise": "notch", "line_hz": 50.0, "resample": 200.0, "reference": "average"},
+            "zapline": PLAIN | {"line_noise": "zapline", "line_hz": 50.0, "interpolate": True},
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", ON_DEVICE)
+def test_what_is_on_a_device_stays_there(broken, monkeypatch, name):
+    """A device from which only `to_numpy` copies, as on a GPU; the answer is numpy's."""
+    strict = pytest.importorskip("array_api_strict")
+
+    def to_numpy(x):
+        return np.asarray(x.to_device(strict.Device("CPU_DEVICE")) if hasattr(x, "to_device") else x)
+
+    wanted = ON_DEVICE[name](broken)
+    x = strict.asarray(broken, device=strict.Device("device1"))
+    monkeypatch.setattr(_array, "to_numpy", to_numpy)
+    found = ON_DEVICE[name](x)
+    assert found.device == x.device
+    assert_same(to_numpy(found), wanted)
+
+
 # --- what is planted
 
 
