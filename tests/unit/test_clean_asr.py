@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.signal
 
 from hedgerow import _array
 from hedgerow.account import Fault
-from hedgerow.clean import asr, drifts, segments, subspace
+from hedgerow.clean import asr, drifts, manifold, segments, subspace
 
 
 def brainlike(rng, channels=8, sfreq=160.0, seconds=60.0, bursts=((20, 22), (40, 41))):
@@ -229,3 +230,175 @@ def test_too_little_or_unlike_data_are_refused(rng):
         asr.apply(clean[:, :80], 160.0, state)
     with pytest.raises(ValueError, match="asr_cutoff=0"):
         asr.calibrate(clean, 160.0, 0)
+
+
+# --- the engine: short cuts, streams, several recordings
+
+
+def many_channels(rng, channels=40, seconds=40.0):
+    """So many channels that the engine looks at the strongest eigenvectors first."""
+    clean, artefact = brainlike(rng, channels=channels, seconds=seconds, bursts=((20, 21), (30, 30.5)))
+    assert channels >= subspace.FEW
+    return clean, artefact
+
+
+@pytest.mark.parametrize("cutoff", [3.0, 20.0])
+def test_the_strongest_eigenvectors_say_what_all_say(rng, monkeypatch, cutoff):
+    clean, artefact = many_channels(rng)
+    state = asr.calibrate(clean, 160.0, cutoff)
+    proofs = []
+    judged = subspace._judged_by_upper
+
+    def counted(*given):
+        found = judged(*given)
+        proofs.append(found[2])
+        return found
+
+    monkeypatch.setattr(subspace, "_judged_by_upper", counted)
+    short, account = asr.apply(clean + artefact, 160.0, state)
+    assert account["updates_changed"] > 0 and np.concatenate(proofs).any()
+    monkeypatch.setattr(subspace._Shortcut, "pays", lambda self: False)
+    whole, again = asr.apply(clean + artefact, 160.0, state)
+    assert again == pytest.approx(account, rel=1e-9)
+    np.testing.assert_allclose(short, whole, atol=1e-11 * np.abs(whole).max())
+
+
+def test_a_proof_needs_all_that_could_be_rejected(rng):
+    """With fewer eigenvectors asked for than are rejected, nothing is proven."""
+    variance, vectors = np.linalg.eigh(np.cov(rng.standard_normal((12, 60))))
+    allowed = np.full(12, (variance[-4] + variance[-5]) / 2)  # four are too strong
+    covariance = ((vectors * variance) @ vectors.T)[None]
+    for upper, enough in ((3, False), (4, True), (5, True)):
+        _, _, proven = subspace._judged_by_upper(covariance, allowed, upper)
+        assert proven.tolist() == [enough]
+
+
+def test_several_recordings_at_once_are_as_one_by_one(xp, rng):
+    signals, states = [], []
+    for channels, seconds in ((8, 30.0), (6, 20.0), (8, 25.0)):
+        clean, artefact = brainlike(rng, channels=channels, seconds=seconds, bursts=((10, 11),))
+        signals.append(xp.asarray(clean + artefact))
+        states.append(asr.calibrate(xp.asarray(clean), 160.0, 10.0))
+    together = asr.apply_many(signals, 160.0, states, batch=7)
+    for (y, account), x, state in zip(together, signals, states):
+        alone, expected = asr.apply(x, 160.0, state, batch=7)
+        assert account == pytest.approx(expected, rel=1e-9)
+        np.testing.assert_allclose(
+            _array.to_numpy(y), _array.to_numpy(alone), atol=1e-11 * np.abs(_array.to_numpy(y)).max()
+        )
+
+
+def test_a_stream_whose_pieces_end_at_updates_is_the_whole(xp, rng):
+    """Pieces of whole steps have the updates of the whole, so that cutting changes nothing at all."""
+    clean, artefact = brainlike(rng)
+    x, step = clean + artefact, 40
+    state = asr.calibrate(xp.asarray(clean), 160.0, 5.0)
+    whole, _ = asr.apply(xp.asarray(x), 160.0, state)
+    pieces, carry = [], None
+    for stop in (50 * step, 51 * step, 120 * step, x.shape[1]):
+        start = sum(piece.shape[1] for piece in pieces)
+        y, carry = asr.process(xp.asarray(x[:, start:stop]), 160.0, state, carry)
+        pieces.append(y)
+    late = np.concatenate([_array.to_numpy(piece) for piece in pieces], axis=1)
+    ahead = 40
+    np.testing.assert_allclose(
+        late[:, ahead:], _array.to_numpy(whole)[:, : x.shape[1] - ahead], atol=1e-10 * np.abs(x).max()
+    )
+
+
+def test_a_first_piece_must_reach_beyond_the_look_ahead(rng):
+    clean, _ = brainlike(rng, seconds=20, bursts=())
+    with pytest.raises(Fault, match="more than 40") as fault:
+        asr.process(clean[:, :40], 160.0, asr.calibrate(clean, 160.0))
+    assert fault.value.code == "too-short"
+
+
+def test_too_little_memory_to_emulate_says_how_much_is_needed(rng):
+    clean, _ = many_channels(rng)
+    state = asr.calibrate(clean, 160.0)
+    with pytest.raises(ValueError, match="asr_memory_mb=1: 40 channels need more than 2"):
+        asr.apply(clean, 160.0, state, memory_mb=1)
+    _, account = asr.apply(clean, 160.0, state, memory_mb=20)
+    assert account["splits"] > 5
+
+
+def test_what_a_copy_shows_is_repaired_in_the_slow_signal(rng):
+    """Judged by a copy, the slow waves stay where nothing is found, and the slow part of an artefact goes with it."""
+    clean, artefact = brainlike(rng, seconds=60.0, bursts=((30, 31),))
+    t = np.arange(clean.shape[1]) / 160.0
+    slow = 200 * np.sin(2 * np.pi * 0.2 * t + np.arange(8)[:, None])
+    topography = artefact[:, [np.abs(artefact).sum(axis=0).argmax()]]
+    artefact = artefact + 0.5 * topography * (np.abs(artefact).max(axis=0) > 0)
+    x = clean + artefact + slow
+    copy = drifts.highpass(x, 160.0, (0.5, 1.0))
+    state = asr.calibrate(copy[:, : 25 * 160], 160.0, 20.0)
+    y, account = asr.apply(x, 160.0, state, statistics=copy)
+    calm = np.ones(len(t), dtype=bool)
+    for start, stop in account["changed_seconds"]:
+        calm[round(start * 160) : round(stop * 160)] = False
+    assert calm.mean() > 0.9 and not calm[round(30.2 * 160) : round(30.8 * 160)].any()
+    np.testing.assert_array_equal(y[:, calm], x[:, calm])
+    inside = np.abs(artefact).max(axis=0) > 0
+    assert ((y - clean - slow)[:, inside] ** 2).mean() < 0.1 * (artefact[:, inside] ** 2).mean()
+    with pytest.raises(ValueError, match="statistics"):
+        asr.apply(x, 160.0, state, statistics=copy[:4])
+
+
+def test_single_precision_is_right_to_a_thousandth(xp, rng):
+    clean, artefact = brainlike(rng)
+    x = clean + artefact
+    wanted, _ = asr.apply(x, 160.0, asr.calibrate(clean, 160.0, 20.0))
+    single = xp.asarray(x.astype(np.float32))
+    y, _ = asr.apply(single, 160.0, asr.calibrate(xp.asarray(clean.astype(np.float32)), 160.0, 20.0))
+    assert y.dtype == single.dtype
+    assert np.abs(_array.to_numpy(y) - wanted).max() < 1e-3 * np.abs(wanted).max()
+
+
+# --- calibration on the manifold
+
+
+def plain_median(covariances):
+    """Weiszfeld's algorithm on the manifold as the paper writes it, one matrix at a time."""
+    median = covariances.mean(axis=0)
+    for _ in range(200):
+        root = scipy.linalg.sqrtm(median)
+        inverse = np.linalg.inv(root)
+        logs = [scipy.linalg.logm(inverse @ each @ inverse) for each in covariances]
+        weights = [1 / np.linalg.norm(each) for each in logs]
+        step = sum(w * each for w, each in zip(weights, logs)) / sum(weights)
+        median = root @ scipy.linalg.expm(step) @ root
+        if np.linalg.norm(step) < 1e-10:
+            break
+    return median
+
+
+def test_the_riemannian_median_is_that_of_the_paper(xp, rng):
+    x, _ = brainlike(rng, channels=5, seconds=5.0, bursts=())
+    blocks = np.stack([part @ part.T / 10 for part in np.split(x[:, :800], 80, axis=1)])
+    found = _array.to_numpy(manifold.median_covariance(xp.asarray(x)))
+    np.testing.assert_allclose(found, plain_median(blocks), atol=1e-6 * np.abs(found).max())
+
+
+def test_the_riemannian_median_follows_any_mixing_of_the_channels(rng):
+    x, _ = brainlike(rng, channels=6, seconds=10.0, bursts=())
+    mixing = rng.standard_normal((6, 6))
+    found, wanted = manifold.median_covariance(mixing @ x), mixing @ manifold.median_covariance(x) @ mixing.T
+    np.testing.assert_allclose(found, wanted, atol=1e-6 * np.abs(wanted).max())
+
+
+def test_the_riemannian_median_of_average_referenced_data_is_that_of_what_is_left(rng):
+    x, _ = brainlike(rng, channels=6, seconds=10.0, bursts=())
+    basis = np.linalg.svd(np.eye(6) - 1 / 6)[0][:, :5]
+    found = manifold.median_covariance((np.eye(6) - 1 / 6) @ x)
+    wanted = basis @ manifold.median_covariance(basis.T @ x) @ basis.T
+    np.testing.assert_allclose(found, wanted, atol=1e-9 * np.abs(wanted).max())
+
+
+def test_calibration_on_the_manifold_takes_bursts_out(rng):
+    clean, artefact = brainlike(rng)
+    y, account = asr.apply(clean + artefact, 160.0, asr.calibrate(clean, 160.0, 20.0, covariance="riemannian"))
+    inside = np.abs(artefact).max(axis=0) > 0
+    before, after = (((z - clean)[:, inside] ** 2).mean() for z in (clean + artefact, y))
+    assert account["updates_changed"] > 0 and 10 * np.log10(before / after) > 20
+    with pytest.raises(ValueError, match="asr_covariance"):
+        asr.calibrate(clean, 160.0, covariance="plane")

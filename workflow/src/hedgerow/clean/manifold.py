@@ -76,7 +76,7 @@ def _power(matrix, exponent):
 
 def _logarithm(matrices):
     xp = _array.namespace(matrices)
-    floor = np.finfo(float).tiny
+    floor = float(np.finfo(float).tiny)
     return _spectral(matrices, lambda values: xp.log(xp.where(values > floor, values, xp.full_like(values, floor))))
 
 

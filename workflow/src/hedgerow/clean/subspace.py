@@ -181,9 +181,9 @@ class _Shortcut:
         self.upper, self.tried, self.failed, self.batches = upper, 0, 0, 0
 
     def pays(self):
-        """A try costs two thirds of a full decomposition; one batch of eight is tried in any case, to learn."""
+        """A try costs two thirds of a full decomposition; now and then a batch is tried in any case, to learn."""
         self.batches += 1
-        return self.upper > 0 and (self.failed <= self.tried / 3 or self.batches % 8 == 0)
+        return self.upper > 0 and (self.failed <= self.tried / 3 or self.batches % 32 == 0)
 
     def learn(self, tried, failed):
         self.tried, self.failed = self.tried + tried, self.failed + failed
