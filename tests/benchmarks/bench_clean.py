@@ -62,44 +62,40 @@ TOTAL["asrpy"] = ["segments", "calibrate", "apply_20"]
 
 
 def ours(stage, folder):
-    import inspect
-
     import numpy as np
 
     import pink
     from hedgerow import clean
     from hedgerow.clean import asr, channels, drifts, segments
 
+    memory = 64 if stage.endswith("64") else None
     state = None if "apply" not in stage else pickle.loads(Path(folder, f"state_{stage.split('_')[1]}").read_bytes())
 
     def chain(x):
-        settings = {"ransac": 0.8, "noise_sd": 4.0, "asr_memory_mb": 64, "line_noise": None}
-        settings = {key: settings[key] for key in settings if key in inspect.signature(clean.clean).parameters}
         names = [f"c{i}" for i in range(len(x))]
-        settings |= {"names": names, "positions": pink.positions(len(x)), "interpolate": False, "reference": None}
+        settings = {"names": names, "positions": pink.positions(len(x)), "asr_memory_mb": 64}
+        settings |= {"interpolate": False, "reference": None}
         y, account = clean.clean(x, SFREQ, **settings)
         kept = np.ones(x.shape[1], dtype=bool)
         for start, stop in account["bad_segments"]:
             kept[round(start * SFREQ) : round(stop * SFREQ)] = False
         return y[[names.index(name) for name in account["good"]]][:, kept]
 
-    def calibrate(x, block):
-        state = asr.calibrate(x, SFREQ, 20.0, block=block)
+    def find(x):
+        return ~(channels.uncorrelated(x, SFREQ, pink.positions(len(x))) | channels.noisy(x, SFREQ))
+
+    def calibrate(x):
+        state = asr.calibrate(x, SFREQ, 20.0, memory_mb=memory)
         return both(state.mixing, state.thresholds)
 
     return {
         "drifts": lambda x: drifts.highpass(x, SFREQ),
-        "channels": lambda x: ~channels.uncorrelated(x, SFREQ, pink.positions(len(x))),
+        "channels": find,
         "segments": lambda x: segments.keep(x, SFREQ, *WINDOWS),
-        "calibrate": lambda x: calibrate(x, 10),
-        "calibrate_64": lambda x: calibrate(x, block(*x.shape)),
+        "calibrate": calibrate,
+        "calibrate_64": calibrate,
         "chain": chain,
-    }.get(stage) or (lambda x: asr.apply(x, SFREQ, state, **({"memory_mb": 64} if stage.endswith("64") else {}))[0])
-
-
-def block(channels, samples, memory_mb=64):
-    """Samples per block covariance that the original takes."""
-    return max(10, math.ceil(channels**2 * samples * 48 / (memory_mb * 2**21)))
+    }.get(stage) or (lambda x: asr.apply(x, SFREQ, state, memory_mb=memory)[0])
 
 
 def both(mixing, thresholds):
@@ -225,13 +221,10 @@ def make(folder, channels, seconds):
     calm = slow[:, segments.keep(slow, SFREQ, *WINDOWS)]
     np.save(Path(folder, "calm.npy"), calm)
     for cutoff in (20, 5):
-        state = asr.calibrate(calm, SFREQ, cutoff, block=block(*calm.shape))
+        state = asr.calibrate(calm, SFREQ, cutoff, memory_mb=64)
         Path(folder, f"state_{cutoff}").write_bytes(pickle.dumps(state))
-    updates = {"regular": asr.apply(slow, SFREQ, state)[1]["updates"]}
-    try:
-        updates["64 MB"] = asr.apply(slow, SFREQ, state, memory_mb=64)[1]["updates"]
-    except TypeError:
-        updates["64 MB"] = 0
+    grids = {"regular": None, "64 MB": 64}
+    updates = {name: asr.apply(slow, SFREQ, state, memory_mb=grids[name])[1]["updates"] for name in grids}
     Path(folder, "updates.json").write_text(json.dumps(updates))
 
 
@@ -324,7 +317,7 @@ def table(channels, seconds, peers):
         for grid, stage in (("regular", "apply_5"), ("64 MB", "apply_5_64")):
             least, whole = child(sys.executable, "measure", "floor", grid, "slow", folder), spent[stage, "ours"]
             updates = json.loads(Path(folder, "updates.json").read_text())[grid]
-            if updates and "cpu" in whole and "cpu" in least:
+            if "cpu" in whole and "cpu" in least:
                 print(f"The floor, {grid}: {updates} eigendecompositions alone take {least['cpu']:.2f} CPU s;", end=" ")
                 print(f"`apply` takes {whole['cpu'] / least['cpu']:.1f} times that at cutoff 5,", end=" ")
                 twenty = spent[stage.replace("_5", "_20"), "ours"]
