@@ -96,12 +96,13 @@ def noisy(x, sfreq, sd=4.0):
     if sfreq <= 100:
         return _array.like(np.zeros(x.shape[0], dtype=bool), x)
     kernel, group = _below_50(x, sfreq), max(1, _GROUP // x.shape[1])
+    bad = np.zeros(x.shape[0], dtype=bool)
     above, below = np.concatenate(
-        [_array.to_numpy(_deviations(x[i : i + group, :], kernel)) for i in range(0, x.shape[0], group)], axis=1
+        [_array.to_numpy(_deviations(x[i : min(i + group, len(bad)), :], kernel)) for i in range(0, len(bad), group)],
+        axis=1,
     )
     moving = below > 0
     ratio = above[moving] / below[moving]
-    bad = np.zeros(x.shape[0], dtype=bool)
     if ratio.size:
         excess = ratio - np.median(ratio)
         bad[moving] = excess > sd * 1.4826 * np.median(np.abs(excess))
@@ -210,6 +211,8 @@ def uncorrelated(
         ``too-short`` where x is shorter than a filter (102 samples at 50 Hz; half a second for the notch).
     """
     xp = _array.namespace(x)
+    if window is not None and not window * sfreq >= 1:
+        raise ValueError(f"window={window}: give seconds, at least one sample")
     known = placed(positions, x.shape[0], subset)
     bad = np.zeros(x.shape[0], dtype=bool)
     if not known.all():
@@ -219,7 +222,7 @@ def uncorrelated(
         rows = np.flatnonzero(known)
         directions = prediction.directions(np.asarray(positions, dtype=float)[rows])
         subsets = prediction.subsets(len(rows), _size(len(bad), subset), samples, seed)
-        x = xp.take(x, _array.like(rows, x), axis=0)
+        x = x if known.all() else xp.take(x, _array.like(rows, x), axis=0)
         kernel = _below_50(x, sfreq) if sfreq > 100 else None
         length = 5.0 if window is None else window
         bad[rows] = prediction.unpredicted(x, sfreq, directions, subsets, ransac, length, max_broken, kernel)

@@ -199,7 +199,7 @@ def predicted(x, chosen, by, targets):
     step, done = max(1, _BLOCK // (draws * count)), []
     median = _median_in(np.empty((2, draws * count * step), dtype=x.dtype)) if is_numpy_array(x) else _median
     for first in range(0, x.shape[1], step):
-        seen = xp.take(x[:, first : first + step], chosen, axis=0)
+        seen = xp.take(x[:, first : min(first + step, x.shape[1])], chosen, axis=0)
         done.append(median(by, xp.reshape(seen, (draws, size, -1)), rank))
     return xp.concat(done, axis=1)
 
