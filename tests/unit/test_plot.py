@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from hedgerow import _canvas, plot
+from hedgerow import _canvas, plot, plot_cleaning
 
 mne = pytest.importorskip("mne")
 
@@ -129,10 +129,96 @@ def test_scores_show_interval_chance_and_further_seeds():
 
 def test_bad_channels_are_stacked_by_reason(positions):
     flagged = {"flat": {"Cz": 2, "Pz": 1}, "uncorrelated": {"Cz": 1}}
-    figure = plot.cleaning(np.array([0.1, 0.2]), np.array([0.3, 0.4]), flagged, np.linspace(0, 0.5, 16), positions)
+    figure = plot_cleaning.cleaning(
+        np.array([0.1, 0.2]), np.array([0.3, 0.4]), flagged, np.linspace(0, 0.5, 16), positions
+    )
     bars = figure.axes[1]
     assert [label.get_text() for label in bars.get_xticklabels()] == ["Cz", "Pz"]
     tops = [patch.get_y() + patch.get_height() for patch in bars.patches]
     assert tops == [2, 1, 3, 1]
-    nothing = plot.cleaning(np.array([np.nan]), np.array([np.nan]), {}, np.array([]), np.empty((0, 3)))
+    nothing = plot_cleaning.cleaning(np.array([np.nan]), np.array([np.nan]), {}, np.array([]), np.empty((0, 3)))
     assert [text.get_text() for text in nothing.axes[1].texts] == ["none"]
+
+
+def _recording(positions, rng, bad=()):
+    """One figure before and after: a step of 1 mV at Cz goes, all else stays."""
+    after = rng.normal(scale=10, size=(16, 1000))
+    before = after.copy()
+    before[7, 400:500] += 1000
+    traces = {"names": NAMES, "positions": positions, "before": before, "after": after, "sfreq": 100.0, "start": 30.0}
+    frequency = np.arange(0, 50.5, 0.5)
+    spectra = {"frequency": frequency, "before": np.full((16, 101), 3.0) + np.arange(16)[:, None]}
+    spectra |= {"after": spectra["before"] - 2, "bands": {"alpha": [8.0, 13.0], "high": [45.0, 50.0]}}
+    removed = np.where(np.arange(16) == 7, 0.9, 0.0)
+    return traces, plot_cleaning.before_and_after(traces, spectra, removed, positions, bad=bad)
+
+
+def test_traces_stand_at_their_channel_to_scale_and_what_went_behind_them(positions, rng):
+    traces, figure = _recording(positions, rng, bad=[(33.0, 34.5)])
+    panel = figure.axes[0]
+    rows = [label.get_text() for label in panel.get_yticklabels()]
+    assert rows[:2] == ["Fp1", "Fp2"] and sorted(rows) == sorted(NAMES)
+    grey = [line for line in panel.lines if line.get_color() == plot_cleaning.BEFORE]
+    blue = [line for line in panel.lines if line.get_color() == _canvas.COLOURS[0]]
+    assert len(grey) == len(blue) == 16 and max(map(panel.lines.index, grey)) < min(map(panel.lines.index, blue))
+    bar = next(line for line in panel.lines if line.get_linewidth() == 2)
+    microvolts = float(panel.texts[0].get_text().removesuffix(" µV"))
+    scale = microvolts / np.ptp(bar.get_ydata())  # µV per unit of the axis
+    row = rows.index("Cz")
+    np.testing.assert_allclose((blue[row].get_ydata() + row) * scale, traces["after"][7], atol=1e-9)
+    drawn = (grey[row].get_ydata() + row) * scale
+    assert np.isnan(drawn[400:500]).all()  # 1 mV would cover all others
+    np.testing.assert_allclose(drawn[:400], traces["before"][7, :400], atol=1e-9)
+    assert (blue[row].get_xdata()[0], blue[row].get_xdata()[-1]) == (30.0, pytest.approx(39.99))
+    shaded = panel.patches[0].get_x(), panel.patches[0].get_width()
+    assert shaded == (33.0, 1.5) and len(panel.patches) == 1
+
+
+def test_spectra_show_the_median_and_the_range_of_channels(positions, rng):
+    _, figure = _recording(positions, rng)
+    panel = next(axes for axes in figure.axes if axes.get_xscale() == "log")
+    lines = {line.get_label(): line.get_ydata() for line in panel.lines if not line.get_label().startswith("_")}
+    assert (lines["before"] == 10.5).all() and (lines["after"] == 8.5).all()
+    assert panel.collections[0].get_datalim(panel.transData).intervaly.tolist() == [3, 18]
+    assert [text.get_text() for text in panel.texts] == ["α"]
+    head = next(axes for axes in figure.axes if axes.get_title() == "Variance removed (%)")
+    assert head.images[0].get_clim() == (0, 90)
+
+
+def test_a_recording_without_places_or_channels_apart_is_drawn(rng):
+    nowhere = np.full((16, 3), np.nan)
+    _, figure = _recording(nowhere, rng)
+    assert not any(axes.images for axes in figure.axes)
+    zeros = {"names": ["a"], "positions": nowhere[:1], "before": np.zeros((1, 9)), "after": np.zeros((1, 9))}
+    spectra = {"frequency": np.arange(3.0), "before": np.zeros((1, 3)), "after": np.zeros((1, 3)), "bands": {}}
+    figure = plot_cleaning.before_and_after(zeros | {"sfreq": 1.0, "start": 0.0}, spectra, np.zeros(1), nowhere[:1])
+    assert _canvas.picture(figure)["uri"]
+
+
+@pytest.mark.parametrize(("value", "step"), [(1, 1), (1.9, 1), (2, 2), (49, 20), (50, 50), (999, 500), (0.03, 0.02)])
+def test_scale_bars_are_round(value, step):
+    assert plot_cleaning._round(value) == pytest.approx(step)
+
+
+def test_bands_show_quartiles_over_recordings():
+    removed = np.column_stack([np.arange(101) / 100, np.full(101, np.nan)])
+    axes = plot_cleaning.bands(removed, ["alpha", "high"]).axes[0]
+    (box,) = axes.patches
+    assert (box.get_y(), box.get_height()) == (25, 50)
+    whisker, middle, dots = axes.lines
+    assert whisker.get_ydata().tolist() == [5, 95] and middle.get_ydata().tolist() == [50, 50]
+    assert len(dots.get_ydata()) == 101
+    assert len(plot_cleaning.bands(np.zeros((1000, 1)), ["alpha"]).axes[0].lines) == 2  # too many for dots
+
+
+def test_a_picture_of_few_colours_is_smaller_white_and_repeats(positions, rng):
+    import io
+
+    from PIL import Image
+
+    figures = [_recording(positions, np.random.default_rng(0))[1] for _ in range(3)]
+    small, again, whole = (_canvas.picture(each, palette=n) for each, n in zip(figures, (256, 256, None)))
+    assert small == again and small["width"] == whole["width"]
+    assert len(small["uri"]) < 0.5 * len(whole["uri"])
+    image = Image.open(io.BytesIO(base64.b64decode(small["uri"].split(",")[1]))).convert("RGB")
+    assert image.getpixel((0, 0)) == (255, 255, 255)

@@ -10,8 +10,9 @@ import yaml
 
 from conftest import ROOT
 from hedgerow import account, config, layout, report, store, table
+from hedgerow.clean import evidence
 from hedgerow.nets import evaluate
-from hedgerow.report import grids, networks, outcome, recordings, signals
+from hedgerow.report import cleaning, grids, networks, outcome, recordings, signals
 
 pytest.importorskip("mne")
 
@@ -325,3 +326,69 @@ def test_a_shuffled_network_stands_beside_its_twin():
 def test_numbers_as_people_write_them():
     assert report.fixed(-1.25, 1) == "−1.2" and report.fixed(None) == "n/a" and report.figures(-0.98049) == "−0.98"
     assert report.percent(0.125) == "12.5\u202f%" and report.grouped(1423) == "1\u202f423"
+
+
+def _cleaned(subject, *, gone=0.0, bad=(), bad_share=0.0, reasons=None):
+    """Write account and arrays of one cleaned recording, of which so many parts of alpha's amplitude went at C3."""
+    stem = f"results/derivatives/lab/standard/sub-{subject:02}/eeg/sub-{subject:02}_task-x_desc-clean_"
+    Path(stem).parent.mkdir(parents=True)
+    x = np.random.default_rng(subject).normal(size=(7, 6000))
+    y = x.copy()
+    wave = 10 * np.sin(2 * np.pi * 10 * np.arange(6000) / 100)
+    x[2], y[2] = x[2] + wave, y[2] + (1 - gone) * wave
+    told, arrays = evidence.gather(x, y, 100.0, NAMES, np.array(_positions()))
+    evidence.write(stem + "evidence.npz", arrays)
+    done = CLEAN | {
+        "flat": [],
+        "noisy": [],
+        "bad_segments": list(bad),
+        "bad_share": bad_share,
+        "seed": 5,
+        "device": "cpu",
+    }
+    account.write(stem + "account.json", account.ok("clean", **done | told | (reasons or {})))
+    return {"dataset": "lab", "rec": f"sub-{subject:02}/eeg/sub-{subject:02}_task-x", "subject": f"{subject:02}",
+            "clean": account.read(stem + "account.json"), "evidence": stem + "evidence.npz"}  # fmt: skip
+
+
+def test_the_worst_recordings_are_shown_before_and_after_and_no_more(here):
+    found = [_cleaned(k, gone=0.5, bad_share=k / 100) for k in range(1, 8)]
+    found[6]["clean"] = account.quarantined("clean", account.Fault("not-finite", "x"))  # the worst of all, but gone
+    done = cleaning.cleaning(found, {})
+    assert [row["subject"] for row in done["rows"]] == ["06", "05", "04", "03", "02", "01"]
+    assert [each["rec"][4:6] for each in done["worst"]] == ["06", "05", "04", "03"]
+    assert all(each["picture"]["uri"].startswith("data:image/png") and each["head"] for each in done["worst"])
+    assert done["worst"][0]["band"]["name"] == "alpha" and done["worst"][0]["band"]["channel"] == "C3"
+    assert done["worst"][0]["band"]["worst"] == pytest.approx(0.25, abs=0.01)
+    assert list(done["band_names"].values()) == ["δ", "θ", "α", "β", "γ", "high"]
+    Path(found[5]["evidence"]).unlink()
+    assert [each["rec"][4:6] for each in cleaning.cleaning(found, {})["worst"]] == ["05", "04", "03", "02"]
+
+
+def test_a_recording_of_which_nothing_went_has_no_picture(here):
+    done = cleaning.cleaning([_cleaned(1, gone=0.0)], {})
+    assert done["worst"] == [] and done["bands"] is None and done["rows"][0]["bands"]["alpha"]["removed"] == 0
+
+
+def test_a_channel_counts_once_with_its_first_reason(here):
+    reasons = {"noisy": ["O1", "O2"], "uncorrelated": ["O1", "Cz"], "marked": ["Cz"]}
+    done = cleaning.cleaning([_cleaned(1, gone=0.1, reasons=reasons)], {})
+    assert done["rows"][0]["reasons"] == {"marked": ["Cz"], "noisy": ["O1", "O2"]} and done["bad"] == 3
+
+
+def test_the_page_tells_of_bands_seconds_and_the_worst(here):
+    files, settings, _ = _study(2)
+    for path in files["accounts"]:
+        Path(path).unlink()
+    for k in (1, 2, 3):
+        Path(f"results/derivatives/lab/standard/sub-{k:02}/eeg").rename(f"old-{k}")
+        Path(f"results/derivatives/lab/standard/sub-{k:02}").rmdir()
+        _cleaned(k, gone=0.5, bad=[[1.0, 4.0]], bad_share=0.05, reasons={"noisy": ["Cz"]})
+    files["stores"] = []
+    page = report.page(files, config=settings, about=_about())
+    text = _text(page)
+    assert "The worst 3 recordings, before and after" in text and "also the 9.0 s beyond repair" in text
+    assert "noisy Cz" in text and "3.0 s" in text and "3.0 of 60.0 s beyond repair" in text
+    assert "most of alpha" in text and "at C3" in text and "all 7 good channels" in text
+    assert "Seed: 5. Computed on: cpu." in text
+    assert page == report.page(files, config=settings, about=_about())

@@ -81,6 +81,8 @@ def picture(figure, *, dpi=144, palette=None):
 
         drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
         few = drawn.quantize(palette, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        # the nearest colour of the palette to white is not white
+        few.putpalette([255 if value >= 253 else value for value in few.getpalette()])
         few.save(buffer, format="png", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return {"uri": uri, "width": round(figure.get_figwidth() * PIXELS)}

@@ -11,7 +11,7 @@ from ._canvas import COLOURS, FAINT, INK, RULE, front_to_back, placed, styled, t
 #: Colour of the signal before cleaning, behind that after.
 BEFORE = "#A8A8A8"
 
-#: Greek letters of the bands that have one.
+#: Letters of the bands that have one.
 LETTERS = {"delta": "δ", "theta": "θ", "alpha": "α", "beta": "β", "gamma": "γ"}
 
 #: More recordings than this are not drawn one by one.
@@ -87,7 +87,7 @@ def bands(removed, labels):
     removed : ndarray (recordings, bands)
         0 ... 1; NaN where a recording does not hold the band.
     labels : list of str
-        Bands with their ends.
+        Bands with their ends in Hz.
     """
     figure = Figure(figsize=(10, 2.5), layout="constrained")
     axes = figure.subplots()

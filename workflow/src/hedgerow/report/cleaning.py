@@ -11,8 +11,8 @@ import numpy as np
 from .. import plot_cleaning
 from .._canvas import picture
 
-#: Reasons for which the cleaning holds a channel to be bad, in the words of its accounts.
-BAD = ("flat", "noisy", "uncorrelated", "marked")
+#: Reasons for which the cleaning holds a channel to be bad, in the words of its accounts; the first that holds counts.
+BAD = ("marked", "flat", "noisy", "uncorrelated")
 
 #: So many of the worst recordings are shown before and after.
 WORST = 4
@@ -41,16 +41,18 @@ def cleaning(found, places):
     if not rows:
         return None
     rows.sort(key=lambda row: (-row["badness"], row["dataset"], row["rec"]))
-    drawn = filter(None, (_before_and_after(row) for row in rows if row["removed"]))
-    names = list(dict.fromkeys(name for row in rows for name in row["bands"]))
+    there = (row for row in rows if row["removed"] and Path(row["evidence"]).is_file())
+    worst = [(row, _arrays(row)) for row, _ in zip(there, range(WORST))]
+    for _, arrays in worst:  # of a study without windows nobody else says where the channels lie
+        places = dict(zip(arrays["names"].tolist(), arrays["positions"].astype(float))) | places
+    ends = dict(sorted({name: tuple(b["hz"]) for row in rows for name, b in row["bands"].items()}.items(), key=_low))
     return {
         "rows": rows,
-        "reasons": [reason for reason in BAD if any(row[reason] for row in rows)],
-        "band_names": names,
+        "band_names": {name: plot_cleaning.LETTERS.get(name, name) for name in ends},
         "picture": picture(_overview(rows, places)),
-        "bands": picture(_bands(rows, names)) if any(row["removed"] for row in rows) and names else None,
-        "worst": [one for one, _ in zip(drawn, range(WORST))],
-        "bad": sum(len(row[reason]) for row in rows for reason in BAD),
+        "bands": picture(_bands(rows, ends)) if worst and ends else None,
+        "worst": [_before_and_after(*each) for each in worst],
+        "bad": sum(len(names) for row in rows for names in row["reasons"].values()),
         "changed": _middle(row["changed"] for row in rows),
         "removed": _middle(row["removed"] for row in rows),
         "beyond": sum(row["bad_seconds"] or 0.0 for row in rows),
@@ -65,11 +67,12 @@ def _cleaned(entry):
     """What the table says of one recording."""
     done = entry["clean"]
     asr = done["asr"] or {}
-    bad = {name for reason in BAD for name in done.get(reason, ())}
+    bad = {name: reason for reason in reversed(BAD) for name in done.get(reason, ())}
     changed, bad_share = asr.get("changed"), done.get("bad_share")
+    reasons = {reason: [name for name in done.get(reason, ()) if bad[name] == reason] for reason in BAD}
     return {
         **{key: entry[key] for key in ("dataset", "rec", "subject", "evidence")},
-        **{reason: done.get(reason, []) for reason in BAD},
+        "reasons": {reason: names for reason, names in reasons.items() if names},
         **{key: done[key] for key in ("interpolated", "channels", "seconds", "rank", "notes")},
         **{key: done.get(key) for key in ("judged_by", "seed", "device", "worst_seconds")},
         "changed": changed,
@@ -86,7 +89,7 @@ def _cleaned(entry):
 
 def _overview(rows, places):
     """Figure of all recordings: repaired against removed, bad channels, and the head."""
-    flagged = {reason: _count(name for row in rows for name in row[reason]) for reason in BAD}
+    flagged = {reason: _count(name for row in rows for name in row["reasons"].get(reason, ())) for reason in BAD}
     flagged = {reason: counts for reason, counts in flagged.items() if counts}
     removed = {}
     for row in rows:
@@ -99,20 +102,27 @@ def _overview(rows, places):
     return plot_cleaning.cleaning(changed, gone, flagged, mean, positions)
 
 
-def _bands(rows, names):
-    """Figure of the share of each band's power that was removed, over recordings."""
-    ends = {name: next(row["bands"][name]["hz"] for row in rows if name in row["bands"]) for name in names}
-    removed = [[row["bands"].get(name, {}).get("removed", np.nan) for name in names] for row in rows]
-    labels = [f"{name}\n{low:g}–{high:g} Hz" for name, (low, high) in ends.items()]
+def _low(band):
+    return band[1][0]
+
+
+def _bands(rows, ends):
+    """Figure of the share of each band's power that was removed, over recordings; the last ends where these end."""
+    removed = [[row["bands"].get(name, {}).get("removed", np.nan) for name in ends] for row in rows]
+    lettered = plot_cleaning.LETTERS
+    labels = [
+        f"{n}\n{low:g}–{high:g} Hz" if n in lettered else f"{n}\nfrom {low:g} Hz" for n, (low, high) in ends.items()
+    ]
     return plot_cleaning.bands(np.array(removed, dtype=float), labels)
 
 
-def _before_and_after(row):
-    """Picture of one recording and what its caption states; None where its arrays are not there."""
-    if not Path(row["evidence"]).is_file():
-        return None  # somebody deleted it
+def _arrays(row):
     with np.load(row["evidence"]) as file:
-        arrays = dict(file)
+        return dict(file)
+
+
+def _before_and_after(row, arrays):
+    """Picture of one recording and what its caption states."""
     positions, shown = arrays["positions"].astype(float), arrays["trace_rows"]
     start, stop = row["worst_seconds"]
     traces = {key: arrays[f"trace_{key}"] * arrays["trace_scale"] for key in ("before", "after")}
@@ -122,7 +132,7 @@ def _before_and_after(row):
     spectra["bands"] = {name: band["hz"] for name, band in row["bands"].items()}
     bad = [(max(begin, start), min(end, stop)) for begin, end in row["bad_segments"] if end > start and begin < stop]
     figure = plot_cleaning.before_and_after(traces, spectra, arrays["removed"].astype(float), positions, bad=bad)
-    worst = max(row["bands"].items(), key=lambda item: item[1]["removed"])
+    most = max(row["bands"], key=lambda name: row["bands"][name]["removed"], default=None)
     return {
         **{key: row[key] for key in ("dataset", "rec", "removed", "changed", "bad_seconds", "seconds")},
         "picture": picture(figure, palette=PALETTE),
@@ -132,7 +142,7 @@ def _before_and_after(row):
         "channels": len(arrays["names"]),
         "marked": bool(bad),
         "head": bool(np.isfinite(positions).all(axis=1).any()),
-        "band": {"name": worst[0], **worst[1]},
+        "band": {"name": most, **row["bands"][most]} if most else None,
         "resolution": float(arrays["frequency"][1]) if len(arrays["frequency"]) > 1 else None,
     }
 
