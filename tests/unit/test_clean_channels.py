@@ -311,10 +311,10 @@ def test_blocks_and_groups_change_nothing(xp, monkeypatch):
 
     wanted = masks()
     assert len({tuple(mask) for mask in wanted}) > 5
-    for block, group, stretch in ((2**14, 1, 150), (2**22, 2**30, 10**6)):
+    for block, group, span in ((2**14, 1, 150), (2**22, 2**30, 10**6)):
         monkeypatch.setattr(ransac, "_BLOCK", block)
         monkeypatch.setattr(channels, "_GROUP", group)
-        monkeypatch.setattr(channels, "_STRETCH", stretch)
+        monkeypatch.setattr(channels, "_SPAN", span)
         np.testing.assert_array_equal(masks(), wanted)
 
 

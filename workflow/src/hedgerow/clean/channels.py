@@ -1,8 +1,7 @@
 """Bad channels: flat ones, noisy ones, and ones that the others do not predict or resemble.
 
-Needs a signal (channels, samples); makes boolean masks (channels,), True where a channel is bad. What stands for the
-others is told apart by `placed`: where electrodes have positions it is a prediction by splines (`ransac`), elsewhere
-the most similar channels.
+Needs a signal (channels, samples), and positions where they are known; makes boolean masks (channels,), True where a
+channel is bad.
 """
 
 import math
@@ -22,7 +21,7 @@ _JITTER = 20 * 2.0**-52
 _GROUP = 2**20
 
 #: Samples that are filtered at a time: FFTs of about this length are the fastest.
-_STRETCH = 4096
+_SPAN = 4096
 
 
 def flat(x, sfreq, max_seconds=5.0):
@@ -97,10 +96,8 @@ def noisy(x, sfreq, sd=4.0):
         return _array.like(np.zeros(x.shape[0], dtype=bool), x)
     kernel, group = _below_50(x, sfreq), max(1, _GROUP // x.shape[1])
     bad = np.zeros(x.shape[0], dtype=bool)
-    above, below = np.concatenate(
-        [_array.to_numpy(_deviations(x[i : min(i + group, len(bad)), :], kernel)) for i in range(0, len(bad), group)],
-        axis=1,
-    )
+    groups = [x[i : min(i + group, len(bad)), :] for i in range(0, len(bad), group)]
+    above, below = np.concatenate([_array.to_numpy(_deviations(part, kernel)) for part in groups], axis=1)
     moving = below > 0
     ratio = above[moving] / below[moving]
     if ratio.size:
@@ -220,12 +217,12 @@ def uncorrelated(
         bad = ~known & _unlike(x, sfreq, correlation, length, max_broken, ignored, line_noise_aware)
     if known.any():
         rows = np.flatnonzero(known)
-        directions = prediction.directions(np.asarray(positions, dtype=float)[rows])
+        places = prediction.directions(np.asarray(positions, dtype=float)[rows])
         subsets = prediction.subsets(len(rows), _size(len(bad), subset), samples, seed)
         x = x if known.all() else xp.take(x, _array.like(rows, x), axis=0)
         kernel = _below_50(x, sfreq) if sfreq > 100 else None
         length = 5.0 if window is None else window
-        bad[rows] = prediction.unpredicted(x, sfreq, directions, subsets, ransac, length, max_broken, kernel)
+        bad[rows] = prediction.unpredicted(x, sfreq, places, subsets, ransac, length, max_broken, kernel)
     return _array.like(bad, x, dtype=xp.bool)
 
 
@@ -262,8 +259,8 @@ def _correlations(x):
 def _deviations(x, kernel):
     """Median absolute deviations of each row of x: of what the kernel leaves out, and of what it keeps; (2, rows)."""
     xp = _array.namespace(x)
-    stops = range(_STRETCH, x.shape[1] + _STRETCH, _STRETCH)
-    kept = xp.concat([prediction.filtered(x, s - _STRETCH, min(s, x.shape[1]), kernel) for s in stops], axis=1)
+    stops = range(_SPAN, x.shape[1] + _SPAN, _SPAN)
+    kept = xp.concat([prediction.filtered(x, s - _SPAN, min(s, x.shape[1]), kernel) for s in stops], axis=1)
     return xp.stack([_median(xp.abs(part - _median(part)[:, None])) for part in (x - kept, kept)])
 
 
@@ -287,9 +284,8 @@ def _fitting(kernel, x, sfreq):
         return kernel
     raise Fault(
         "too-short",
-        f"the recording is {x.shape[1] / sfreq:.2f} s long, a filter before looking for bad channels "
-        f"{len(kernel) / sfreq:.2f} s: leave the recording out, or do not look for them (noise_sd, ransac and "
-        "correlation: null)",
+        f"the recording is {x.shape[1] / sfreq:.2f} s long, a filter before bad channels are looked for "
+        f"{len(kernel) / sfreq:.2f} s: leave the recording out, or set noise_sd, ransac and correlation to null",
     )
 
 
