@@ -13,8 +13,9 @@ import scipy.linalg
 from hedgerow import _array
 from hedgerow.clean import filters
 
-#: From so many components on it pays to look at the strongest eigenvectors first.
-FEW = 32
+#: From so many components on it pays to look at the strongest eigenvectors first, and at how many: on real recordings
+#: of 64 channels and a cutoff of 20 they prove 8 to 9 of 10 windows clean.
+FEW, UPPER = 32, 6
 
 
 def update_ends(samples, step, splits=1, first=True):
@@ -83,7 +84,7 @@ def repaired(raw, seen, ends, state, past, *, length, most, batch, skip=0):
     removed = xp.zeros_like(y[:, 0])
     memory, shaped, before = past
     flags, last, done = np.zeros(len(ends), dtype=bool), -1, 0
-    short = _Shortcut(min(most + 1, state.rank // 8) if array_api_compat.is_numpy_array(y) and state.rank >= FEW else 0)
+    short = _Shortcut(min(most + 1, UPPER) if array_api_compat.is_numpy_array(y) and state.rank >= FEW else 0)
     for first in range(0, len(ends), batch):
         mine = ends[first : first + batch]
         upto = int(mine[-1]) + 1
@@ -181,9 +182,9 @@ class _Shortcut:
         self.upper, self.tried, self.failed, self.batches = upper, 0, 0, 0
 
     def pays(self):
-        """A try costs two thirds of a full decomposition; now and then a batch is tried in any case, to learn."""
+        """A try costs half a full decomposition or more; now and then one is made in any case, to learn."""
         self.batches += 1
-        return self.upper > 0 and (self.failed <= self.tried / 3 or self.batches % 32 == 0)
+        return self.upper > 0 and (self.failed <= 0.4 * (self.tried + 60) or self.batches % 32 == 0)
 
     def learn(self, tried, failed):
         self.tried, self.failed = self.tried + tried, self.failed + failed
