@@ -22,6 +22,8 @@ FAMILIES = {
     "networks": "split, train, evaluate",
     "publish": "publish, report",
 }
+#: Optional extras that an environment holds all the same: in it nobody can add them when a config asks for them.
+EXTRAS = {"signal": ["ica"]}
 #: Families with rules that may have a GPU, by what they compute with on it.
 WITH_CUPY = {"stats"}
 WITH_TORCH = {"networks"}
@@ -70,7 +72,8 @@ def installed():
 def requirements(family, cuda=""):
     """Lines of a pip requirements file: all packages of `family`, pinned, for the CUDA family `cuda` (empty: CPU)."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = project["optional-dependencies"][family]
+    extras = project["optional-dependencies"]
+    names = [name for extra in [family, *EXTRAS.get(family, [])] for name in extras[extra]]
     if family != "runner":
         names = project["dependencies"] + names
     known = pins()
