@@ -91,11 +91,10 @@ def noisy(x, sfreq, sd=4.0):
     Fault
         ``too-short`` where x is shorter than the filter at 50 Hz (102 samples).
     """
-    xp = _array.namespace(x)
-    if sfreq <= 100:
-        return _array.like(np.zeros(x.shape[0], dtype=bool), x)
-    kernel, group = _below_50(x, sfreq), max(1, _GROUP // x.shape[1])
     bad = np.zeros(x.shape[0], dtype=bool)
+    if sfreq <= 100:
+        return _array.like(bad, x)
+    kernel, group = _below_50(x, sfreq), max(1, _GROUP // x.shape[1])
     groups = [x[i : min(i + group, len(bad)), :] for i in range(0, len(bad), group)]
     above, below = np.concatenate([_array.to_numpy(_deviations(part, kernel)) for part in groups], axis=1)
     moving = below > 0
@@ -103,7 +102,7 @@ def noisy(x, sfreq, sd=4.0):
     if ratio.size:
         excess = ratio - np.median(ratio)
         bad[moving] = excess > sd * 1.4826 * np.median(np.abs(excess))
-    return _array.like(bad, x, dtype=xp.bool)
+    return _array.like(bad, x)
 
 
 def placed(positions, channels, subset=0.25):
@@ -223,7 +222,7 @@ def uncorrelated(
         kernel = _below_50(x, sfreq) if sfreq > 100 else None
         length = 5.0 if window is None else window
         bad[rows] = prediction.unpredicted(x, sfreq, places, subsets, ransac, length, max_broken, kernel)
-    return _array.like(bad, x, dtype=xp.bool)
+    return _array.like(bad, x)
 
 
 def _unlike(x, sfreq, correlation, window, max_broken, ignored, line_noise_aware):
