@@ -24,7 +24,10 @@ RULES = {
     "selection": (f"{D}/code/selection-eyes.json", [f"{D}/code/selection-eyes.json"]),
     "clean": (
         f"{REC}_desc-clean_eeg.vhdr",
-        [f"{REC}_desc-clean_{end}" for end in ("eeg.vhdr", "eeg.eeg", "eeg.json", "channels.tsv", "account.json")],
+        [
+            *(f"{REC}_desc-clean_eeg.{end}" for end in ("vhdr", "eeg", "vmrk", "json")),
+            *(f"{REC}_desc-clean_{end}" for end in ("channels.tsv", "events.tsv", "evidence.npz", "account.json")),
+        ],
     ),
     "windows": (
         f"{REC}_desc-sounds_windows.zarr.zip",
@@ -131,6 +134,17 @@ def test_accounts_say_what_was_done(tiny):
     found = json.loads((tiny / f"{REC}_desc-clean_account.json").read_text())
     assert found["status"] == "ok" and found["versions"]["numpy"]
     assert len(found["flat"]) == 1 and found["asr"]["cutoff"] == 20
+    assert found["seed"] == 5489 and found["device"] == "cpu" and 0 < found["samples_changed"] < 1
+    assert 0 < found["bands"]["gamma"]["removed"] < 1
+    masks = table.read(tiny / f"{REC}_desc-clean_events.tsv")
+    assert (masks["trial_type"] == "BAD_segment").sum() == len(found["bad_segments"])
+    assert (masks["trial_type"] == "asr_repaired").sum() == len(found["asr"]["changed_seconds"])
+    markers = (tiny / f"{REC}_desc-clean_eeg.vmrk").read_text().splitlines()
+    assert sum(line.startswith("Mk") for line in markers) == len(masks)
+    # that the report shows them, and that the account stands for them
+    written = [f"{REC}_desc-clean_{end}" for end in ("eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "events.tsv")]
+    written = [f"{REC}_desc-clean_eeg.vhdr", *written, f"{REC}_desc-clean_evidence.npz"]
+    assert found["written"] == account.digest(*(tiny / name for name in written))
 
 
 def test_the_files_of_a_recording_stay_within_their_budget(tiny):
