@@ -376,6 +376,13 @@ def test_a_channel_counts_once_with_its_first_reason(here):
     assert done["rows"][0]["reasons"] == {"marked": ["Cz"], "noisy": ["O1", "O2"]} and done["bad"] == 3
 
 
+def test_what_was_only_marked_was_not_repaired(here):
+    asr = CLEAN["asr"] | {"action": "mark"}
+    (row,) = cleaning.cleaning([_cleaned(1, bad_share=0.1, reasons={"asr": asr})], {})["rows"]
+    assert row["changed"] is None and row["by_channel"] == {} and row["calibration_seconds"] == 30
+    assert row["removed"] == 0 and row["bad_seconds"] == 6 and row["badness"] == pytest.approx(0.1)
+
+
 def test_the_page_tells_of_bands_seconds_and_the_worst(here):
     files, settings, _ = _study(2)
     for path in files["accounts"]:

@@ -67,6 +67,8 @@ def _cleaned(entry):
     """What the table says of one recording."""
     done = entry["clean"]
     asr = done["asr"] or {}
+    if asr.get("action") == "mark":
+        asr = {key: asr[key] for key in ("calibration_seconds", "calibration")}  # what it found stands in bad_segments
     bad = {name: reason for reason in reversed(BAD) for name in done.get(reason, ())}
     changed, bad_share = asr.get("changed"), done.get("bad_share")
     reasons = {reason: [name for name in done.get(reason, ()) if bad[name] == reason] for reason in BAD}
