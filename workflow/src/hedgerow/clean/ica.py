@@ -142,7 +142,7 @@ def _components(raw, seed):
     except ImportError as error:
         raise Stopped(
             f"{error.name or 'mne-icalabel'} is missing, without which no component can be labelled: run `make setup`, "
-            "install it (pip install 'mne-icalabel[onnx]'), or set ica to null"
+            "install it (pip install mne-icalabel 'onnxruntime<1.29'), or set ica to null"
         ) from None
     count, samples = _rank(raw.get_data()), raw.n_times
     if samples < max(count**2, 5 * raw.info["sfreq"]):
