@@ -11,7 +11,7 @@ import numpy as np
 
 from hedgerow import _array, rate, splines
 from hedgerow.account import Fault
-from hedgerow.clean import asr, bursts, channels, drifts, line
+from hedgerow.clean import asr, bursts, channels, drifts, ica, line
 from hedgerow.clean import reference as references
 
 #: Fewest good channels with which cleaning makes sense.
@@ -128,7 +128,7 @@ def clean(
     """
     xp = _array.namespace(x)
     names = _checked(x, sfreq, names, positions)
-    x = xp.astype(x, xp.float64)
+    x = xp.astype(x, xp.float64, copy=False)
     found = {"marked": [name for name in names if name in marked], "flat": [], "noisy": [], "uncorrelated": []}
     account = {"sfreq": float(resample or sfreq), "seconds": x.shape[1] / sfreq, "channels": len(names)}
     account |= {"device": str(array_api_compat.device(x)), "seed": seed, "resampled": None}
@@ -144,7 +144,9 @@ def clean(
     bad = [i for i, name in enumerate(names) if any(name in some for some in found.values())]
     good = [i for i in range(len(names)) if i not in bad]
     account |= found | {"good": [names[i] for i in good], "line_noise": None, "asr": None, "ica": None}
+    # Only what is worked on is kept: long recordings of many channels fill the memory.
     before = part = _rows(x, good)
+    rest, x = _rows(x, bad), None
     if line_noise is not None:
         part, account["line_noise"] = _without_hum(part, sfreq, line_noise, line_hz)
     touched, judged = None, part
@@ -154,15 +156,17 @@ def clean(
         part, touched = _acted(asr_action, part, judged, account["asr"])
     account |= bursts.beyond_repair(judged, sfreq, bad_segments, highpass=asr_highpass, without=touched)
     if ica_probability is not None:
-        from hedgerow.clean import ica
-
         where = None if positions is None else np.asarray(positions)[good]
         settings = {"probability": ica_probability, "seed": seed}
         part, account["ica"] = ica.remove(part, sfreq, account["good"], where, **settings)
     if witness is not None:
         witness(before, part)
-    x = _placed(x, good, part)
-    x, account["interpolated"], account["interpolation"] = _interpolated(x, names, positions, bad, interpolate)
+    before = judged = None
+    x = xp.empty((len(names), part.shape[1]), dtype=part.dtype, device=array_api_compat.device(part))
+    _place(x, good, part)
+    _place(x, bad, rest)
+    part = None
+    account["interpolated"], account["interpolation"] = _interpolate(x, names, positions, bad, interpolate)
     left = [names[i] for i in bad if names[i] not in account["interpolated"]]
     x, account["reference"] = references.apply(x, names, reference, left)
     account["rank"] = _rank(x, [i for i, name in enumerate(names) if name not in left])
@@ -250,34 +254,35 @@ def _acted(action, x, repaired, account):
 
 
 def _rows(x, rows):
+    if rows == list(range(x.shape[0])):
+        return x
     return _array.namespace(x).take(x, _array.like(np.array(rows, dtype=np.int64), x), axis=0)
 
 
-def _placed(x, rows, part):
-    """x with the given rows replaced by those of `part`."""
-    xp = _array.namespace(x)
-    order = {row: i for i, row in enumerate(rows)}
-    return xp.stack([part[order[i], :] if i in order else x[i, :] for i in range(x.shape[0])])
+def _place(x, rows, part):
+    """Overwrite the given rows of x with those of `part`."""
+    for i, row in enumerate(rows):
+        x[row, :] = part[i, :]
 
 
-def _interpolated(x, names, positions, bad, wanted):
-    """Replace bad channels by spherical splines where that can be done; signal, names replaced, and a word why."""
+def _interpolate(x, names, positions, bad, wanted):
+    """Overwrite bad channels by spherical splines where that can be done; the names of those, and a word why."""
     xp = _array.namespace(x)
     if not bad:
-        return x, [], "not needed"
+        return [], "not needed"
     if not wanted:
-        return x, [], "off"
+        return [], "off"
     if positions is None:
-        return x, [], "no positions"
+        return [], "no positions"
     positions = np.asarray(positions, dtype=float)
     placed = np.isfinite(positions).all(axis=1) & (np.abs(positions).sum(axis=1) > 0)
     sources = [i for i in range(len(names)) if placed[i] and i not in bad]
     targets = [i for i in bad if placed[i]]
     if not targets or len(sources) < FEWEST_CHANNELS:
-        return x, [], "no positions"
+        return [], "no positions"
     weights = splines.weights(positions[sources], positions[targets])
-    fixed = xp.matmul(_array.like(weights, x), _rows(x, sources))
-    return _placed(x, targets, fixed), [names[i] for i in targets], "spherical splines"
+    _place(x, targets, xp.matmul(_array.like(weights, x), _rows(x, sources)))
+    return [names[i] for i in targets], "spherical splines"
 
 
 def _rank(x, rows):

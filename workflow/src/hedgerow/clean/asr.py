@@ -107,7 +107,7 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
     Raises
     ------
     Fault
-        ``calibration`` where x is too short or has no variance, ``rate-too-low`` below 40 Hz.
+        ``calibration`` where x is too short or has no variance, ``rate-too-low`` below 40 Hz, ``not-finite``.
     """
     xp = _array.namespace(x)
     if not cutoff > 0:
@@ -119,7 +119,7 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
     starts = robust.window_starts(x.shape[1], length)
     if x.shape[1] < 5 * sfreq or len(starts) < robust.FEWEST_WINDOWS:
         raise Fault("calibration", f"ASR has {x.shape[1] / sfreq:.2f} s to calibrate on and needs 5 s at least")
-    x = xp.astype(x, xp.float64)
+    x = _finite(xp.astype(x, xp.float64, copy=False))
     shaped = filters.iir(b, a, x)
     if memory_mb is not None:
         block = max(block, math.ceil(48 * x.shape[0] ** 2 * x.shape[1] / (memory_mb * 2**21)))
@@ -172,7 +172,7 @@ def apply(x, sfreq, state, *, memory_mb=None, window=None, maxdims=0.66, statist
     Raises
     ------
     Fault
-        ``too-short`` where x is shorter than a window.
+        ``too-short`` where x is shorter than a window, ``not-finite``.
     """
     return _decomposed([_applied(x, sfreq, state, memory_mb, window, maxdims, statistics, batch)])[0]
 
@@ -253,6 +253,13 @@ def _applied(x, sfreq, state, memory_mb, window, maxdims, statistics, batch):
     return y, {"splits": splits} | _account(flags, ends - ahead, samples, sfreq, removed, total)
 
 
+def _finite(x):
+    """x itself, if its samples are numbers: what is not would spread over all that follows."""
+    if not math.isfinite(float(_array.namespace(x).sum(x))):
+        raise Fault("not-finite", "ASR was given samples that are NaN or infinite: repair them, or leave them out")
+    return x
+
+
 def _plan(x, sfreq, state, window, maxdims):
     """Samples of a window, of the look-ahead and from one update to the next; components that may go, less one."""
     channels = x.shape[0]
@@ -261,6 +268,7 @@ def _plan(x, sfreq, state, window, maxdims):
             f"ASR was calibrated on {state.components.shape[0]} channels at {state.sfreq:g} Hz and cannot be applied "
             f"to {channels} channels at {sfreq:g} Hz: calibrate it again"
         )
+    _finite(x)
     window = max(window or 0.5, 1.5 * channels / sfreq)
     most = int(half_up(channels * maxdims)) if maxdims < 1 else int(maxdims)
     return int(half_up(window * sfreq)), int(half_up(window / 2 * sfreq)), int(sfreq * window / 2), most
