@@ -6,8 +6,9 @@ the difference, as a share of the variance before, in the whole signal or (by We
 """
 
 import numpy as np
+import scipy.signal
 
-from hedgerow import _array, rate, spectra
+from hedgerow import _array, rate
 
 #: Bands in Hz, the upper end not part of it; the last one ends at the Nyquist frequency.
 BANDS = {
@@ -32,8 +33,8 @@ CHANGED = 1e-6
 #: Least power of a spectrum in dB re 1 µV²/Hz, far below any amplifier's noise.
 LEAST = -120.0
 
-#: Channels worked on together.
-_GROUP = 8
+#: Values of one signal that are worked on together: a few MB, whose spectra stay in cache.
+_GROUP = 2**19
 
 
 def gather(before, after, sfreq, names, positions=None):
@@ -96,14 +97,14 @@ def _measured(before, after, sfreq):
     """What both signals are compared by, on the host: per channel, per sample and per channel and frequency."""
     xp = _array.namespace(before)
     columns, energy, sample, channels = [], 0.0, False, before.shape[0]
-    for first in range(0, channels, _GROUP):
-        x, y = (each[first : min(first + _GROUP, channels), :] for each in (before, after))
+    group = max(1, _GROUP // before.shape[1])
+    for first in range(0, channels, group):
+        x, y = (each[first : min(first + group, channels), :] for each in (before, after))
         lost = x - y
         variance = xp.var(x, axis=1)
         changed = xp.abs(lost) > CHANGED * xp.sqrt(variance)[:, None]
         energy, sample = energy + xp.sum(lost**2, axis=0), xp.any(changed, axis=0) | sample
-        psds = [_psd(each, sfreq) for each in (x, y, lost)]
-        columns.append([variance, xp.var(lost, axis=1), xp.any(changed, axis=1), *psds])
+        columns.append([variance, xp.var(lost, axis=1), xp.any(changed, axis=1), *_psds(x, y, sfreq)])
     keys = ("variance", "gone", "channel", "power", "left", "lost")
     found = {key: _array.to_numpy(xp.concat(list(each), axis=0)) for key, each in zip(keys, zip(*columns))}
     return found | {"energy": _array.to_numpy(energy), "sample": _array.to_numpy(sample)}
@@ -113,11 +114,28 @@ def _segment(samples, sfreq):
     return min(samples, max(2, round(SEGMENT * sfreq)))
 
 
-def _psd(x, sfreq):
-    length = _segment(x.shape[1], sfreq)
-    if length < 2:
-        return _array.namespace(x).zeros_like(x)  # a spectrum of one sample: no power at 0 Hz
-    return spectra.psd(x, sfreq, seconds=length / sfreq)[1]
+def _psds(x, y, sfreq):
+    """Power spectral densities (channels, frequencies) of x, of y and of x - y, in µV²/Hz.
+
+    Welch's method with half-overlapping Hann windows, as `hedgerow.spectra.psd`, on which the cleaning does not depend
+    (an edit there would clean every recording anew); of linear transforms the third is the difference of two.
+    """
+    xp, length = _array.namespace(x), _segment(x.shape[1], sfreq)
+    window = scipy.signal.get_window("hann", length)
+    scale = np.full(length // 2 + 1, 2 / (sfreq * np.sum(window**2)))
+    scale[0] /= 2  # neither the zero nor the Nyquist frequency has a mirror image
+    if length % 2 == 0:
+        scale[-1] /= 2
+    starts = np.arange(0, x.shape[1] - length + 1, length - length // 2)
+    window, scale, layout = (
+        _array.like(each, x) for each in (window, scale, (starts[:, None] + np.arange(length)).ravel())
+    )
+    bins = []
+    for each in (x, y):
+        parts = xp.reshape(xp.take(each, layout, axis=1), (x.shape[0], starts.size, length))
+        bins.append(xp.fft.rfft((parts - xp.mean(parts, axis=-1, keepdims=True)) * window, axis=-1))
+    bins.append(bins[0] - bins[1])
+    return [scale * xp.mean(xp.real(each) ** 2 + xp.imag(each) ** 2, axis=1) for each in bins]
 
 
 def _share(part, whole):
