@@ -6,6 +6,8 @@ The full decompositions are asked for, not done, here (`repaired` is a generator
 recordings can share a batch.
 """
 
+import functools
+
 import array_api_compat
 import numpy as np
 import scipy.linalg
@@ -96,12 +98,12 @@ def repaired(raw, seen, ends, state, past, *, length, most, batch, skip=0):
         start = max(last + 1, skip)
         if upto > start:
             piece = joined(raw, start, upto)
-            fixed = piece if whole == channels else _projected(piece, state)
-            fixed = _mended(fixed, np.concatenate([[last], mine]) - start, before, now)
+            known = piece if whole == channels else _projected(piece, state)
+            fixed, lost = _mended(known, np.concatenate([[last], mine]) - start, before, now)
             y[:, start - skip : upto - skip] = fixed
-            if fixed is not piece:
-                lost = piece - fixed
-                removed = removed + xp.vecdot(lost, lost, axis=-1)
+            if whole < channels:
+                lost = xp.vecdot(piece - fixed, piece - fixed, axis=-1)
+            removed = removed + lost
         flags[first + rows] = True
         before = (now[1][-1, ...], now[2][-1, ...]) if len(rows) and rows[-1] == len(mine) - 1 else None
         shaped, last, done = z[z.shape[0] - length + 1 :, :], int(mine[-1]), upto
@@ -259,6 +261,8 @@ def _mended(x, bounds, before, now):
     -------
     array (channels, samples)
         x itself where there is nothing to repair.
+    array (channels,)
+        Sum of squares of what was subtracted.
     """
     rows, left, right = now
     # Segment i, from one update to the next, blends what place[i] says into what place[i + 1] says; 0 says nothing.
@@ -267,25 +271,31 @@ def _mended(x, bounds, before, now):
     place[1 + rows] = 2 + np.arange(len(rows))
     segments = np.flatnonzero(((place[1:] > 0) | (place[:-1] > 0)) & (bounds[1:] >= 0))
     if not len(segments):
-        return x
+        return x, _array.namespace(x).zeros_like(x[:, 0])
     if array_api_compat.is_numpy_array(x):
         known = [None, before, *zip(left, right)] if len(rows) else [None, before]
         return _mended_in_turn(x, bounds, segments, place, known)
     return _mended_at_once(x, bounds, segments, place, *_stacked(before, left, right, x))
 
 
+@functools.lru_cache(maxsize=64)
+def _rise(samples):
+    """Rising half of a raised cosine, which ends in 1."""
+    return (1 - np.cos(np.pi * np.arange(1, samples + 1) / samples)) / 2
+
+
 def _mended_in_turn(x, bounds, segments, place, known):
     """One segment after the other: where memory is near, small products beat large gathers."""
-    y = x.copy()
+    y, lost = x.copy(), np.zeros_like(x[:, 0])
     for i in segments.tolist():
         start, stop = int(bounds[i]) + 1, int(bounds[i + 1]) + 1
-        weight = (1 - np.cos(np.pi * np.arange(1, stop - start + 1) / (stop - start))) / 2
-        weight, start = weight[max(-start, 0) :].astype(x.dtype, copy=False), max(start, 0)
-        piece = x[:, start:stop]
-        for factors, share in ((known[place[i + 1]], weight), (known[place[i]], 1 - weight)):
-            if factors is not None:
-                y[:, start:stop] -= factors[0] @ (factors[1] @ piece * share)
-    return y
+        weight = _rise(stop - start)[max(-start, 0) :].astype(x.dtype, copy=False)
+        piece = x[:, max(start, 0) : stop]
+        pairs = ((known[place[i + 1]], weight), (known[place[i]], 1 - weight))
+        excess = sum(each[0] @ (each[1] @ piece * share) for each, share in pairs if each is not None)
+        y[:, max(start, 0) : stop] -= excess
+        lost += np.vecdot(excess, excess)
+    return y, lost
 
 
 def _mended_at_once(x, bounds, segments, place, left, right):
@@ -313,7 +323,8 @@ def _mended_at_once(x, bounds, segments, place, left, right):
     sample = np.arange(samples)
     row = np.searchsorted(bounds[1:], sample)
     source = np.where(slot[row] < 0, 0, slot[row] * width + sample - bounds[row])
-    return x - xp.take(excess, _array.like(source, x), axis=1)
+    excess = xp.take(excess, _array.like(source, x), axis=1)
+    return x - excess, xp.vecdot(excess, excess, axis=-1)
 
 
 def _stacked(before, left, right, x):
