@@ -63,7 +63,7 @@ def test_hed_survives_to_the_derivative(tiny):
     before = table.read(raw / "sub-01/eeg/sub-01_task-sounds_events.tsv")
     after = table.read(tree / "sub-01/eeg/sub-01_task-sounds_desc-eyes_events.tsv")
     assert after[before.columns.tolist()].equals(before)
-    sidecar = json.loads((tree / "sub-01/eeg/sub-01_task-sounds_desc-eyes_events.json").read_text())
+    sidecar = json.loads((tree / "task-sounds_desc-eyes_events.json").read_text())
     hed = json.loads((raw / "task-sounds_events.json").read_text())
     assert all(sidecar[name] == content for name, content in hed.items())
     assert "window_class" in sidecar

@@ -271,7 +271,7 @@ def test_channels_by_hand_overrule_table_and_cleaning(raw):
     channels.loc[channels["name"] == "Pz", "status"] = "bad"
     said = {"bad": [_said("cz")], "good": [_said("Pz"), _said(planted["flat"])]}
     positions = io.positions(channels["name"])
-    _, table, account = clean_recording(x, 250.0, channels, positions=positions, overrides=said, asr_cutoff=None)
+    _, table, account, _ = clean_recording(x, 250.0, channels, positions=positions, overrides=said, asr_cutoff=None)
     assert account["marked"] == ["Cz"] and account["flat"] == [] and account["overrides"] == said
     assert set(account["interpolated"]) == {"Cz", planted["noisy"]}
     table = table.set_index("name")
@@ -280,7 +280,7 @@ def test_channels_by_hand_overrule_table_and_cleaning(raw):
         "good",
         "taken as good by A. B.: looked at it",
     ]
-    _, _, account = clean_recording(x, 250.0, channels, positions=positions, overrides={}, asr_cutoff=None)
+    _, _, account, _ = clean_recording(x, 250.0, channels, positions=positions, overrides={}, asr_cutoff=None)
     assert "overrides" not in account and account["marked"] == ["Pz"] and account["flat"] == [planted["flat"]]
 
 

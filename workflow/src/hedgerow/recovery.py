@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hedgerow import account, io, simulate, store, table
+from hedgerow import account, io, rate, simulate, store, table
 from hedgerow.clean import drifts
 
 
@@ -28,7 +28,7 @@ def bursts(raw, clean, sfreq, bursts, names, *, band=(20.0, 70.0)):
     raw, clean : (channels, samples) arrays
         The same channels and samples before and after the cleaning, in the same unit and reference.
     sfreq : float
-        Hz.
+        Of the clean signal, in Hz.
     bursts : list of dict
         ``recordings[...]["bursts"]`` of the truth: start and end in s, and the affected channels.
     names : list of str
@@ -130,8 +130,8 @@ def channels(truth, accounts):
     truth : dict
         Truth of a simulated dataset.
     accounts : dict of str to dict
-        Account of the cleaning by recording (``sub-01/eeg/sub-01_task-sounds``), with the lists ``flat`` and
-        ``uncorrelated``. Recordings of the truth without an account are counted as missed.
+        Account of the cleaning by recording (``sub-01/eeg/sub-01_task-sounds``), with the lists ``flat``,
+        ``noisy`` and ``uncorrelated``. Recordings of the truth without an account are counted as missed.
 
     Returns
     -------
@@ -140,10 +140,10 @@ def channels(truth, accounts):
         of ``[recording, channel]``; false is a channel reported as such that is sound or has the other fault).
     """
     result = {"recordings": len(truth["recordings"])}
-    for fault, field in (("flat", "flat"), ("noisy", "uncorrelated")):
+    for fault, fields in (("flat", ["flat"]), ("noisy", ["noisy", "uncorrelated"])):
         found, missed, false = 0, [], []
         for name, known in truth["recordings"].items():
-            reported = accounts.get(name, {}).get(field, [])
+            reported = sorted({channel for field in fields for channel in accounts.get(name, {}).get(field, [])})
             found += known[fault] in reported
             missed += [] if known[fault] in reported else [[name, known[fault]]]
             false += [[name, channel] for channel in reported if channel != known[fault]]
@@ -159,17 +159,20 @@ def recording(raw, clean, sfreq, names, account, truth):
     raw, clean : (channels, samples) arrays
         EEG channels in µV.
     sfreq : float
-        Hz.
+        Of the clean signal, in Hz.
     names : list of str
         Rows of both.
     account : dict
-        Of the cleaning: ``highpass``, ``reference`` and the bad channels, which are left out.
+        Of the cleaning: ``resampled``, ``highpass``, ``reference``, and ``good`` channels; others are left out.
     truth : dict
         ``recordings[...]`` of the truth.
     """
-    raw = np.asarray(raw) if account["highpass"] is None else drifts.highpass(raw, sfreq, account["highpass"])
-    bad = {*account["flat"], *account["uncorrelated"], *account["marked"]}
-    good = [row for row, name in enumerate(names) if name not in bad]
+    raw = np.asarray(raw)
+    if account["resampled"] is not None:
+        raw = rate.resample(raw, account["resampled"]["from"], sfreq)
+    if account["highpass"] is not None:
+        raw = drifts.highpass(raw, sfreq, account["highpass"])
+    good = [row for row, name in enumerate(names) if name in account["good"]]
     if account["reference"] is not None:
         wanted = names if account["reference"] == "average" else account["reference"]
         raw = raw - raw[[row for row in good if names[row] in wanted]].mean(axis=0)
@@ -237,7 +240,7 @@ def collect(root, accounts, maps, reference):
             continue
         listed = table.read(f"{stem}_desc-clean_channels.tsv")
         eeg = (listed["type"] == "EEG").to_numpy()
-        (raw, sfreq), (mended, _) = (
+        (raw, _), (mended, sfreq) = (
             io.read_signal(path) for path in (Path(root) / f"{rec}_eeg.vhdr", f"{stem}_desc-clean_eeg.vhdr")
         )
         names, planted_here = list(listed["name"][eeg]), truth["recordings"][rec]

@@ -285,7 +285,11 @@ def _gone(told):
 def _cleaned(done):
     if done["status"] != "ok":
         return ["quarantined", *_gone(done)]
-    bad = [f"{reason} {', '.join(done[reason])}" for reason in ("flat", "uncorrelated", "marked") if done.get(reason)]
+    bad = [
+        f"{reason} {', '.join(done[reason])}"
+        for reason in ("flat", "noisy", "uncorrelated", "marked")
+        if done.get(reason)
+    ]
     lines = [f"ok; {done['channels']} channels, {done['seconds']:.1f} s"]
     lines += [f"bad channels: {'; '.join(bad) or 'none'}"]
     lines += [f"interpolated: {', '.join(done['interpolated'])}"] if done.get("interpolated") else []
