@@ -196,13 +196,13 @@ def test_faults_of_the_recording(short):
     with pytest.raises(Fault, match=f"3 of {len(names)} EEG channels have a known position") as fault:
         ica.remove(x, SFREQ, names, unknown, **KNOWN)
     assert fault.value.code == "no-positions"
-    with pytest.raises(Fault, match="set ica to null") as fault:
+    with pytest.raises(Fault, match="set ica_probability to null") as fault:
         ica.remove(x[:, :1000], SFREQ, names, positions, **KNOWN)
     assert fault.value.code == "too-short"
 
 
 def test_a_probability_beyond_one_names_its_key(short):
-    with pytest.raises(ValueError, match=r"ica=80"):
+    with pytest.raises(ValueError, match=r"ica_probability=80"):
         ica.remove(short[0], SFREQ, *short[1:], probability=80, seed=1)
 
 

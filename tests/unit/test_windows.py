@@ -345,7 +345,7 @@ def test_a_recording_takes_its_bad_channels_from_the_table():
         SIDECAR,
         VERSION,
         lambda names: np.array([where[name] for name in names], dtype=float),
-        [[4.5, 4.6]],
+        {"bad_segments": [[4.5, 4.6]], "resampled": None},
         **selection,
     )
     # B is the nearest but bad, E no EEG; the second window lies in a bad segment
@@ -354,6 +354,18 @@ def test_a_recording_takes_its_bad_channels_from_the_table():
     assert index["event"].tolist() == [0] and info["names"] == ["X"]
     np.testing.assert_array_equal(info["positions"], [where["X"]])
     assert sidecar["window_class"]["Levels"]["red"].endswith("Red")
+
+
+@pytest.mark.parametrize("resampled", [None, {"from": 250.0, "to": 100.0}])
+def test_samples_of_the_raw_file_are_dropped_where_they_are_not_those_of_the_signal(resampled):
+    channels = pd.DataFrame({"name": ["A"], "type": ["EEG"], "status": ["good"]})
+    events = table((1.0, "red"), (4.0, "red")).assign(sample=[250, 1000])
+    sidecar, cleaned = {**SIDECAR, "sample": {"Description": "in the raw file"}}, {"resampled": resampled}
+    given = (ramp(1, 1000), 100.0, channels, events, sidecar, VERSION, None, cleaned)
+    _, _, marked, about, *_ = windows.recording(*given, classes=CLASSES, tmax=1.0)
+    assert ("sample" in marked) == ("sample" in about) == (resampled is None)
+    _, _, marked, *_ = windows.recording(*given, {"shift": [{"value": 0.1}]}, classes=CLASSES, tmax=1.0)
+    assert "sample" not in marked and marked["onset"].tolist() == [1.1, 4.1]
 
 
 # --- montage and rate

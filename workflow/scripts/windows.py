@@ -12,7 +12,7 @@ try:
     (x, sfreq), channels = io.read_signal(f"{stem}_eeg.vhdr"), table.read(f"{stem}_channels.tsv")
     raw = (*bids.events(layout.root(wildcards.dataset), row), row["hed_version"])
     signal, index, events, sidecar, info, found = recording(
-        x, sfreq, channels, *raw, io.positions, cleaned["bad_segments"], params.overrides, **params.selection
+        x, sfreq, channels, *raw, io.positions, cleaned, params.overrides, **params.selection
     )
     table.write(out.events, events)
     account.write(out.sidecar, sidecar)

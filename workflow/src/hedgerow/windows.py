@@ -339,7 +339,7 @@ def shifted(events, seconds):
 
 
 def recording(
-    x, rate, channels, events, sidecar, hed_version, locate=None, bad_segments=(), overrides=None, /, **selection
+    x, rate, channels, events, sidecar, hed_version, locate=None, cleaned=None, overrides=None, /, **selection
 ):
     """Windows of the EEG channels of one clean recording, its marked events and their sidecar.
 
@@ -355,8 +355,10 @@ def recording(
         Of the raw recording.
     hed_version : str
         As in ``recordings.tsv``: versions separated by commas.
-    locate, bad_segments
+    locate
         As in `windows`.
+    cleaned : dict, optional
+        Account of the cleaning: its ``bad_segments``, and whether it ``resampled``.
     overrides : dict of str to list of dict, optional
         Decisions by hand (`hedgerow.overrides.settle`): ``shift``, whose ``value`` in s is added to every onset. They
         go to the account.
@@ -366,16 +368,21 @@ def recording(
     Returns
     -------
     signal, table, events, sidecar, info, account
-        As of `windows`; the sidecar describes the added column.
+        As of `windows`; the sidecar describes the added column. A column ``sample``, which counts in the raw file, is
+        dropped where samples or onsets are others now.
     """
     if not hed_version:
         raise Fault("bad-hed", "dataset_description.json names no HEDVersion: add it, or drop the dataset")
     eeg = (channels["type"] == "EEG").to_numpy()
     x, channels, selection["hed_version"] = x[eeg], channels[eeg], _version(hed_version)
     unusable = list(channels["name"][channels["status"] == "bad"])
-    events = shifted(events, sum(entry["value"] for entry in (overrides or {}).get("shift", ())))
+    cleaned, shift = cleaned or {}, sum(entry["value"] for entry in (overrides or {}).get("shift", ()))
+    if cleaned.get("resampled") or shift:
+        events = events.drop(columns="sample", errors="ignore")
+        sidecar = {name: about for name, about in sidecar.items() if name != "sample"}
+    known = (locate, unusable, cleaned.get("bad_segments") or ())
     signal, table, marked, info, account = windows(
-        x, rate, list(channels["name"]), events, sidecar, locate, unusable, bad_segments, **selection
+        x, rate, list(channels["name"]), shifted(events, shift), sidecar, *known, **selection
     )
     levels = {label: f"matches the HED query: {query}" for label, query in selection["classes"].items()}
     account |= {"overrides": overrides} if overrides else {}

@@ -68,14 +68,16 @@ def remove(x, sfreq, names, positions, *, probability, seed):
         mne-icalabel is not installed.
     """
     if not 0 <= probability <= 1:
-        raise ValueError(f"ica={probability}: give the probability above which an artefact goes, 0 to 1, or null")
+        raise ValueError(
+            f"ica_probability={probability}: give the probability above which an artefact goes, 0 to 1, or null"
+        )
     xp, positions = _array.namespace(x), np.asarray(positions, dtype=float)
     placed = np.flatnonzero(np.isfinite(positions).all(axis=1) & (np.abs(positions).sum(axis=1) > 0))
     if len(placed) < FEWEST:
         raise Fault(
             "no-positions",
             f"{len(placed)} of {len(names)} EEG channels have a known position and ICLabel needs {FEWEST}: name them "
-            "as the 10-05 system does, set ica to null, or leave the recording out",
+            "as the 10-05 system does, set ica_probability to null, or leave the recording out",
         )
     banded = _banded(_array.to_numpy(x), sfreq)
     raw = _raw(banded[placed], sfreq, [names[i] for i in placed], ransac.directions(positions[placed]))
@@ -142,14 +144,14 @@ def _components(raw, seed):
     except ImportError as error:
         raise Stopped(
             f"{error.name or 'mne-icalabel'} is missing, without which no component can be labelled: run `make setup`, "
-            "install it (pip install mne-icalabel 'onnxruntime<1.29'), or set ica to null"
+            "install it (pip install mne-icalabel 'onnxruntime<1.29'), or set ica_probability to null"
         ) from None
     count, samples = _rank(raw.get_data()), raw.n_times
     if samples < max(count**2, 5 * raw.info["sfreq"]):
         raise Fault(
             "too-short",
             f"the recording has {samples} samples and {count} components need {max(count**2, 5 * raw.info['sfreq']):g} "
-            "at least: set ica to null or leave the recording out",
+            "at least: set ica_probability to null or leave the recording out",
         )
     # the log says what the notes of the account say
     with mne.use_log_level("error"):
