@@ -313,8 +313,9 @@ def test_a_first_piece_must_reach_beyond_the_look_ahead(rng):
 def test_too_little_memory_to_emulate_says_how_much_is_needed(rng):
     clean, _ = many_channels(rng)
     state = asr.calibrate(clean, 160.0)
-    with pytest.raises(ValueError, match="asr_memory_mb=1: 40 channels need more than 2"):
+    with pytest.raises(Fault, match=r"40 channels .* need asr_memory_mb above 2, which is 1") as fault:
         asr.apply(clean, 160.0, state, memory_mb=1)
+    assert fault.value.code == "memory-too-small"
     _, account = asr.apply(clean, 160.0, state, memory_mb=20)
     assert account["splits"] > 5
 
@@ -372,6 +373,7 @@ def plain_median(covariances):
 def test_the_riemannian_median_is_that_of_the_paper(xp, rng):
     x, _ = brainlike(rng, channels=5, seconds=5.0, bursts=())
     blocks = np.stack([part @ part.T / 10 for part in np.split(x[:, :800], 80, axis=1)])
+    blocks = 0.999 * blocks + 0.001 * x @ x.T / x.shape[1]
     found = _array.to_numpy(manifold.median_covariance(xp.asarray(x)))
     np.testing.assert_allclose(found, plain_median(blocks), atol=1e-6 * np.abs(found).max())
 
@@ -389,6 +391,20 @@ def test_the_riemannian_median_of_average_referenced_data_is_that_of_what_is_lef
     found = manifold.median_covariance((np.eye(6) - 1 / 6) @ x)
     wanted = basis @ manifold.median_covariance(basis.T @ x) @ basis.T
     np.testing.assert_allclose(found, wanted, atol=1e-9 * np.abs(wanted).max())
+
+
+def test_the_riemannian_median_knows_signals_that_are_smoother_than_its_blocks(rng):
+    """Below 10 Hz two samples tell hardly more than one: blocks lack directions, the recording has them all."""
+    b, a = scipy.signal.butter(6, 10.0, fs=160.0)
+    x = scipy.signal.filtfilt(b, a, rng.standard_normal((20, 160 * 60)), axis=1)
+    mixing = rng.standard_normal((20, 20))
+    found = manifold.median_covariance(mixing @ x, block=160)
+    known = mixing @ mixing.T
+    # a common factor does not matter to ASR, directions do
+    ratio = scipy.linalg.eigvalsh(found, known)
+    assert ratio.min() > 0 and ratio.max() / ratio.min() < 4
+    state = asr.calibrate(mixing @ x, 160.0, covariance="riemannian")
+    assert state.rank == 20
 
 
 def test_calibration_on_the_manifold_takes_bursts_out(rng):

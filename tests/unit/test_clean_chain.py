@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from hedgerow import _array, clean, recovery, simulate
 from hedgerow.account import Fault
@@ -178,6 +179,79 @@ def test_wrong_parameters_name_their_key(planted):
     ):
         with pytest.raises(ValueError, match=key):
             clean.clean(x, 250.0, **({"names": names} | settings))
+
+
+def test_slow_waves_make_no_channel_bad_that_is_judged_without_them(planted, rng):
+    x, names, positions, truth = planted
+    b, a = scipy.signal.butter(2, [0.25, 0.4], "bandpass", fs=250.0)
+    slow = scipy.signal.sosfiltfilt(scipy.signal.tf2sos(b, a), rng.standard_normal(x.shape), axis=1)
+    slow *= 60 / slow.std(axis=1, keepdims=True)
+    settings = {"names": names, "positions": positions, "highpass": (0.05, 0.15), "asr_cutoff": None}
+    bad = {truth["flat"], truth["noisy"]}
+    _, hidden = clean.clean(x + slow, 250.0, **settings)
+    y, account = clean.clean(x + slow, 250.0, judge_highpass=(0.5, 1.0), **settings)
+    assert {*account["flat"], *account["noisy"], *account["uncorrelated"]} == bad
+    assert {*hidden["flat"], *hidden["noisy"], *hidden["uncorrelated"]} > bad
+    # and they stay
+    good = [i for i, name in enumerate(names) if name not in bad]
+    kept = slow[good] - slow[good].mean(axis=0)
+    assert (y[good] * kept).sum() / (kept**2).sum() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_marking_finds_as_much_in_average_referenced_data(rng, kind):
+    """Where the rank is low, rounding changes every sample a little: that is no burst."""
+    x = 10 * rng.standard_normal((16, 16)) @ rng.standard_normal((16, 15000))
+    x[:, 7000:7250] += 2000 * rng.standard_normal((16, 1)) * rng.standard_normal(250)
+    x = (x - x.mean(axis=0)).astype(kind)
+    settings = {"names": [f"c{i}" for i in range(16)], "correlation": None, "noise_sd": None, "reference": None}
+    y, account = clean.clean(x, 250.0, asr_action="mark", **settings)
+    assert account["asr"]["rank"] == 15
+    assert 0.015 < account["bad_share"] < 0.06
+    assert any(start <= 28.1 and stop >= 28.9 for start, stop in account["bad_segments"])
+    without, _ = clean.clean(x, 250.0, asr_cutoff=None, **settings)
+    np.testing.assert_array_equal(y, without)
+
+
+def test_a_recording_too_large_for_the_emulated_memory_is_a_fault(planted):
+    x, names, positions, _ = planted
+    with pytest.raises(Fault, match="asr_memory_mb") as fault:
+        clean.clean(x, 250.0, names=names, positions=positions, asr_memory_mb=0.5)
+    assert fault.value.code == "memory-too-small"
+
+
+def test_ica_without_positions_is_a_fault(planted):
+    x, names, _, _ = planted
+    with pytest.raises(Fault, match="position") as fault:
+        clean.clean(x, 250.0, names=names, ica_probability=0.8)
+    assert fault.value.code == "no-positions"
+
+
+def test_a_resampled_recording_is_cleaned_at_its_new_rate(planted):
+    x, names, positions, _ = planted
+    y, account = clean.clean(x, 250.0, names=names, positions=positions, resample=125.0)
+    assert y.shape == (len(names), x.shape[1] // 2)
+    assert account["sfreq"] == 125.0 and account["resampled"] == {"from": 250.0, "to": 125.0}
+    same, account = clean.clean(x, 249.99999999, names=names, positions=positions, resample=250.0)
+    assert account["sfreq"] == 250.0 and account["resampled"] is None and same.shape == x.shape
+
+
+def test_the_hum_goes_where_its_frequency_is_known_and_stays_with_a_note_otherwise(planted):
+    x, names, positions, _ = planted
+    hum = 5 * np.sin(2 * np.pi * 50 * np.arange(x.shape[1]) / 250.0)
+    settings = {"names": names, "positions": positions, "line_noise": "notch", "asr_cutoff": None, "reference": None}
+
+    def power(y):
+        spectrum = np.abs(np.fft.rfft(y[names.index("Cz")]))
+        at = round(50 * x.shape[1] / 250)
+        return spectrum[at] / np.median(spectrum[at - 60 : at + 60])
+
+    scale = np.linspace(0.5, 1.5, len(names))[:, None]
+    stays, account = clean.clean(x + scale * hum, 250.0, **settings)
+    assert account["line_noise"]["hz"] is None and "line_hz" in account["line_noise"]["note"]
+    gone, account = clean.clean(x + scale * hum, 250.0, line_hz=50.0, **settings)
+    assert account["line_noise"]["harmonics"] == [50.0, 100.0]
+    assert power(stays) > 50 and power(gone) < 3
 
 
 # --- segments beyond repair

@@ -139,7 +139,7 @@ def test_whole_numbers_are_cleaned_as_numbers(broken):
         ("noisy", filters, "_GROUP", 1),
         ("ransac", ransac, "_BLOCK", 5000),
         ("asr", robust, "_GROUP", 1),
-        ("asr", asr, "_HOST", 1),
+        ("asr", asr, "_ROOM", 1),
         ("chain", filters, "_GROUP", 1),
     ],
 )
@@ -176,7 +176,7 @@ ON_DEVICE = {
         for key, settings in {
             "repaired": PLAIN,
             "marked": PLAIN | {"asr_action": "mark", "asr_memory_mb": 64},
-            "by a copy": PLAIN | {"asr_highpass": (0.5, 1.0), "asr_covariance": "riemannian"},
+            "by a copy": PLAIN | {"judge_highpass": (0.5, 1.0), "asr_covariance": "riemannian"},
             "notch": PLAIN | {"line_noise": "notch", "line_hz": 50.0, "resample": 200.0, "reference": "average"},
             "zapline": PLAIN | {"line_noise": "zapline", "line_hz": 50.0, "interpolate": True},
         }.items()

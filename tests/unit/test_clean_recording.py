@@ -5,7 +5,7 @@ import pytest
 
 from hedgerow import io, simulate
 from hedgerow.account import Fault
-from hedgerow.clean.recording import masks, recording, sidecar
+from hedgerow.clean.recording import _of_steps, masks, recording, sidecar
 
 
 @pytest.fixture
@@ -169,3 +169,9 @@ def test_other_channels_follow_to_the_rate_of_the_clean_signal(raw, monkeypatch)
     np.testing.assert_allclose(eog[100:-100], 100 * np.sin(2 * np.pi * 3 * t[::2])[100:-100], atol=0.05)
     assert np.array_equal(y[-2], x[-2, ::2]) and set(y[-2]) == {0, 7, 255}
     assert np.isnan(y[-1]).sum() == 1 and np.isnan(y[-1, 200])
+
+
+def test_notes_of_steps_go_to_the_account():
+    account = {"line_noise": {"note": "no mains"}, "ica": {"notes": ["short", "slow"]}}
+    assert _of_steps(account) == ["no mains", "short", "slow"]
+    assert _of_steps({"line_noise": {"note": None}, "ica": None}) == []

@@ -315,6 +315,6 @@ def test_keeping_the_rate_keeps_the_samples_and_a_higher_one_is_refused():
     x = ramp(2, 100)
     assert montage.resample(x, 250.0, 250.0)[0] is x
     assert montage.resample(x, 250.0)[0] is x and montage.resample(x, 250)[1] == 250.0
-    with pytest.raises(Fault, match="lower sfreq") as fault:
+    with pytest.raises(Fault, match="lower `resample`") as fault:
         montage.resample(x, 250.0, 500.0)
     assert fault.value.code == "rate-too-low"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from hedgerow import _array, rate
+from hedgerow import _array, montage, rate
 from hedgerow.account import Fault
 
 RATES = [(250.0, 128.0), (256.0, 128.0), (160.0, 128.0), (512.0, 100.0), (499.9, 128.0), (1000.0, 250.0)]
@@ -103,8 +103,19 @@ def test_the_same_rate_changes_nothing_and_a_higher_one_is_a_fault():
     assert rate.resample(x, 250.0, 250.0) is x
     np.testing.assert_array_equal(rate.nearest(x, 250.0, 250.0), x)
     for function in (rate.resample, rate.nearest):
-        with pytest.raises(Fault, match="has 250 Hz, 300 Hz are asked for: lower sfreq") as fault:
+        with pytest.raises(Fault, match="has 250 Hz, 300 Hz are asked for: lower `resample`") as fault:
             function(x, 250.0, 300.0)
         assert fault.value.code == "rate-too-low"
         with pytest.raises(ValueError, match="sfreq"):
             function(x, 250.0, 0.0)
+
+
+def test_rates_that_differ_by_rounding_are_one(rng):
+    """A file holds 240 Hz as an interval in µs, which reads as a little less."""
+    x = rng.standard_normal((2, 500))
+    for read, meant in ((239.99999999999997, 240.0), (220.00000000000003, 220.0), (249.99999, 250.0)):
+        assert rate.resample(x, read, meant) is x and rate.nearest(x, read, meant) is x
+        y, sfreq = montage.resample(x, read, meant)
+        assert y is x and sfreq == meant
+    with pytest.raises(Fault, match="lower `resample` of the recipe or `sfreq` of the selection"):
+        rate.resample(x, 249.9, 250.0)

@@ -46,6 +46,12 @@ def positive_definite(stack):
     return np.array([factorise(each.T, clean=0)[1] == 0 for each in stack], dtype=bool)
 
 
+def room(x, host):
+    """Working memory for a batch of x: on the host what its cache holds (`host`), on a device what keeps it busy."""
+    on_host = array_api_compat.is_numpy_array(x) or "cpu" in str(array_api_compat.device(x)).lower()
+    return host if on_host else 128 * host
+
+
 def to_numpy(x):
     """Copy `x` to the host as a numpy array, on purpose: at the edges, and for small masks, counts and accounts."""
     if array_api_compat.is_cupy_array(x):

@@ -28,6 +28,7 @@ REASONS = {
     "not-finite": "samples are NaN or infinite",
     "rate-too-low": "the sampling rate is too low for the filter or the study",
     "too-short": "the recording is shorter than the step needs",
+    "memory-too-small": "the memory that the emulation of ASR's memory splits is given is too small",
     "calibration": "too little clean signal to calibrate the cleaning",
     "no-events": "there is no events.tsv, or it has no rows",
     "bad-events": "events.tsv is malformed",

@@ -20,6 +20,8 @@ LIBRARIES = {
     "scipy": ("scipy",),
     "pandas": ("pandas",),
     "mne": ("mne",),
+    "mne_icalabel": ("mne-icalabel",),
+    "onnxruntime": ("onnxruntime",),
     "hed": ("hedtools",),
     "zarr": ("zarr",),
     "formulaic": ("formulaic",),

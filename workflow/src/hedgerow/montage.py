@@ -113,7 +113,7 @@ def resample(x, sfreq_in, sfreq=None):
     hedgerow.account.Fault
         ``rate-too-low``.
     """
-    if sfreq is None or sfreq == sfreq_in:
+    if sfreq is None:
         return x, float(sfreq_in)
     return rate.resample(x, sfreq_in, sfreq), float(sfreq)
 

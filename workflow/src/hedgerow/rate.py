@@ -21,6 +21,11 @@ REACH = 32
 _GROUP = 2**21
 
 
+def same(one, other):
+    """Whether two sampling rates are one: files hold them to so many digits (within 4 ms an hour)."""
+    return math.isclose(one, other, rel_tol=1e-6)
+
+
 def resample(x, sfreq, to):
     """Signal at a lower sampling rate.
 
@@ -52,7 +57,7 @@ def resample(x, sfreq, to):
         A rate that is not above 0.
     """
     samples, count = x.shape[1], _count(x.shape[1], sfreq, to)
-    if to == sfreq:
+    if same(to, sfreq):
         return x
     xp, ratio = _array.namespace(x), Fraction(to / sfreq).limit_denominator(max(samples, 1000))
     taps = scipy.signal.firwin(
@@ -66,7 +71,7 @@ def resample(x, sfreq, to):
     gain = _array.like(gain.real[: short // 2 + 1] * short / long, x)
     fade = _array.like(0.5 + 0.5 * np.cos(np.pi * np.clip(2 * np.arange(1, pad + 1) / len(taps) - 1, 0, 1)), x)
     here, there = (_array.like(np.arange(n) / rate, x) for n, rate in ((samples, sfreq), (count, to)))
-    done, group = [], max(1, _GROUP // long)
+    done, group = [], max(1, _array.room(x, _GROUP) // long)
     for first in range(0, x.shape[0], group):
         part = x[first : min(first + group, x.shape[0]), :]
         start, slope = part[:, :1], (part[:, -1:] - part[:, :1]) * (sfreq / max(samples - 1, 1))
@@ -99,6 +104,8 @@ def nearest(x, sfreq, to):
     Fault, ValueError
         As in `resample`.
     """
+    if same(to, sfreq):
+        return x
     xp, places = _array.namespace(x), np.arange(_count(x.shape[1], sfreq, to)) * (sfreq / to)
     # the inner rounding takes the noise of floats off a half
     index = np.minimum(np.floor(np.round(places, 6) + 0.5).astype(np.int64), x.shape[1] - 1)
@@ -109,6 +116,12 @@ def _count(samples, sfreq, to):
     """Samples at the new rate."""
     if not (sfreq > 0 and to > 0):
         raise ValueError(f"sfreq: {to:g} Hz from {sfreq:g} Hz: give rates above 0 Hz")
+    if same(to, sfreq):
+        return samples
     if to > sfreq:
-        raise Fault("rate-too-low", f"the recording has {sfreq:g} Hz, {to:g} Hz are asked for: lower sfreq")
+        raise Fault(
+            "rate-too-low",
+            f"the recording has {sfreq:g} Hz, {to:g} Hz are asked for: lower `resample` of the recipe or `sfreq` of "
+            "the selection",
+        )
     return math.floor(round(samples * to / sfreq, 6) + 0.5)

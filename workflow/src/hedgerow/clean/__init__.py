@@ -36,7 +36,7 @@ def clean(
     line_hz=None,
     asr_cutoff=20.0,
     asr_action="repair",
-    asr_highpass=None,
+    judge_highpass=None,
     asr_covariance="euclidean",
     asr_memory_mb=None,
     bad_segments=0.25,
@@ -85,9 +85,10 @@ def clean(
     asr_action : "repair" or "mark"
         Whether what ASR finds is repaired, or stays as it is and is marked as a bad segment (the burst rejection of
         clean_artifacts).
-    asr_highpass : (float, float) or None
-        Transition band in Hz of a high-pass for what ASR and the search for bad segments judge, e.g. (0.5, 1.0) where
-        `highpass` keeps slow waves; the signal itself keeps them. None: they judge the signal as it is.
+    judge_highpass : (float, float) or None
+        Transition band in Hz of a further high-pass for what noise, correlations, ASR and the search for bad segments
+        judge, e.g. (0.5, 1.0) where `highpass` keeps slow waves; the signal itself keeps them. None: they judge the
+        signal as it is.
     asr_covariance : "euclidean" or "riemannian"
         Robust covariance of the calibration (`asr.calibrate`).
     asr_memory_mb : float or None
@@ -134,29 +135,31 @@ def clean(
     account |= {"device": str(array_api_compat.device(x)), "seed": seed, "resampled": None}
     if flat_seconds is not None:
         _found(found, "flat", channels.flat(x, sfreq, flat_seconds), names, trusted)
-    if resample is not None and resample != sfreq:
-        x, account["resampled"] = rate.resample(x, sfreq, resample), {"from": float(sfreq), "to": float(resample)}
+    if resample is not None:
+        if not rate.same(resample, sfreq):
+            x, account["resampled"] = rate.resample(x, sfreq, resample), {"from": float(sfreq), "to": float(resample)}
         sfreq = float(resample)
     if highpass is not None:
         x = drifts.highpass(x, sfreq, highpass)
     account |= {"highpass": list(highpass) if highpass is not None else None}
-    account["judged_by"] = _judge(found, x, sfreq, names, positions, trusted, noise_sd, ransac, correlation, seed)
+    judged = x if judge_highpass is None else drifts.highpass(x, sfreq, judge_highpass)
+    account["judged_by"] = _judge(found, judged, sfreq, names, positions, trusted, noise_sd, ransac, correlation, seed)
     bad = [i for i, name in enumerate(names) if any(name in some for some in found.values())]
     good = [i for i in range(len(names)) if i not in bad]
     account |= found | {"good": [names[i] for i in good], "line_noise": None, "asr": None, "ica": None}
     # Only what is worked on is kept: long recordings of many channels fill the memory.
     before = part = _rows(x, good)
-    rest, x = _rows(x, bad), None
+    rest, x, judged = _rows(x, bad), None, None
     if line_noise is not None:
         part, account["line_noise"] = _without_hum(part, sfreq, line_noise, line_hz)
     touched, judged = None, part
     if asr_cutoff is not None:
-        settings = {"highpass": asr_highpass, "covariance": asr_covariance, "memory_mb": asr_memory_mb}
+        settings = {"highpass": judge_highpass, "covariance": asr_covariance, "memory_mb": asr_memory_mb}
         judged, account["asr"] = bursts.repair(part, sfreq, account["good"], asr_cutoff, **settings)
-        part, touched = _acted(asr_action, part, judged, account["asr"])
-    account |= bursts.beyond_repair(judged, sfreq, bad_segments, highpass=asr_highpass, without=touched)
+        part, touched = _acted(asr_action, part, judged, sfreq, account["asr"])
+    account |= bursts.beyond_repair(judged, sfreq, bad_segments, highpass=judge_highpass, without=touched)
     if ica_probability is not None:
-        where = None if positions is None else np.asarray(positions)[good]
+        where = np.full((len(good), 3), np.nan) if positions is None else np.asarray(positions)[good]
         settings = {"probability": ica_probability, "seed": seed}
         part, account["ica"] = ica.remove(part, sfreq, account["good"], where, **settings)
     if witness is not None:
@@ -245,12 +248,14 @@ def _without_hum(x, sfreq, method, hz):
     return line.remove(x, sfreq, hz, method=method)
 
 
-def _acted(action, x, repaired, account):
+def _acted(action, x, repaired, sfreq, account):
     """What ASR's finding means for the signal; the signal, and the samples that are bad because of it."""
     if action not in bursts.ACTIONS:
         raise ValueError(f"asr_action={action!r}: give {' or '.join(bursts.ACTIONS)}")
     account["action"] = action
-    return (repaired, None) if action == "repair" else (x, bursts.changed(x, repaired))
+    if action == "repair":
+        return repaired, None
+    return x, bursts.changed(x, repaired, sfreq, account["changed_seconds"])
 
 
 def _rows(x, rows):

@@ -27,8 +27,8 @@ RANK_TOLERANCE = 1e-10
 #: Robust covariances of the calibration.
 COVARIANCES = {"euclidean": robust.median_covariance, "riemannian": manifold.median_covariance}
 
-#: Working memory of a batch of updates in bytes: on the host what a cache holds, on a device what keeps it busy.
-_HOST, _DEVICE = 2**23, 2**30
+#: Working memory of a batch of updates on the host, in bytes.
+_ROOM = 2**23
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
         Emulate the original with this `maxmem`, which lengthens the blocks of long recordings; None: it does not.
     covariance : "euclidean" or "riemannian"
         Geometric median of the block covariances in the plane or on the manifold of covariances; on the manifold
-        blocks hold at least twice as many samples as there are components.
+        blocks last 1 s or longer and hold at least twice as many samples as there are components.
 
     Returns
     -------
@@ -121,6 +121,8 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
         raise Fault("calibration", f"ASR has {x.shape[1] / sfreq:.2f} s to calibrate on and needs 5 s at least")
     x = _finite(xp.astype(x, xp.float64, copy=False))
     shaped = filters.iir(b, a, x)
+    if covariance == "riemannian":
+        block = max(block, int(sfreq))
     if memory_mb is not None:
         block = max(block, math.ceil(48 * x.shape[0] ** 2 * x.shape[1] / (memory_mb * 2**21)))
     variance, components = xp.linalg.eigh(COVARIANCES[covariance](shaped, block))
@@ -158,7 +160,7 @@ def apply(x, sfreq, state, *, memory_mb=None, window=None, maxdims=0.66, statist
     statistics : array (channels, samples), optional
         What is judged in place of x, e.g. a copy without slow waves; `state` is then calibrated on such a copy.
     batch : int, optional
-        Updates worked on together; by default as many as 8 MiB hold, on a device 1 GiB. Changes nothing but memory and
+        Updates worked on together; by default as many as 8 MiB hold, on a GPU 1 GiB. Changes nothing but memory and
         speed.
 
     Returns
@@ -172,7 +174,7 @@ def apply(x, sfreq, state, *, memory_mb=None, window=None, maxdims=0.66, statist
     Raises
     ------
     Fault
-        ``too-short`` where x is shorter than a window, ``not-finite``.
+        ``too-short`` where x is shorter than a window, ``not-finite``, ``memory-too-small``.
     """
     return _decomposed([_applied(x, sfreq, state, memory_mb, window, maxdims, statistics, batch)])[0]
 
@@ -282,7 +284,11 @@ def _splits(channels, samples, ahead, step, memory_mb):
     room = memory_mb * 2**20 - 3 * entries * ahead
     if not room > 0:
         least = math.ceil(3 * entries * ahead / 2**20)
-        raise ValueError(f"asr_memory_mb={memory_mb:g}: {channels} channels need more than {least}; or give null")
+        raise Fault(
+            "memory-too-small",
+            f"{channels} channels with a look-ahead of {ahead} samples need asr_memory_mb above {least}, which is "
+            f"{memory_mb:g}: raise it, or set it to null",
+        )
     needed = 8 * entries * samples + entries * samples / step + 16 * channels * samples + 40 * samples
     return min(math.ceil(needed / room), 10000, samples)
 
@@ -304,7 +310,7 @@ def _begin(state, length):
 def _batch(x, length):
     """Updates worked on together: covariances, eigenvectors and windows of a batch within the working memory."""
     channels = x.shape[0]
-    room = _HOST if array_api_compat.device(x) == "cpu" else _DEVICE
+    room = _array.room(x, _ROOM)
     return max(1, room // (8 * channels * (2 * length + 3 * channels)))
 
 

@@ -68,10 +68,21 @@ def repair(x, sfreq, names, cutoff, *, highpass=None, covariance="euclidean", me
     }
 
 
-def changed(before, after):
-    """Samples that ASR changed, and runs between them too short to be of use: bool ndarray (samples,)."""
+def changed(before, after, sfreq, seconds):
+    """Samples that ASR changed, and runs between them too short to be of use: bool ndarray (samples,).
+
+    Parameters
+    ----------
+    before, after : array (channels, samples)
+    sfreq : float
+    seconds : list of [start, end]
+        Stretches that ASR repaired: where the rank is low, rounding changes all samples.
+    """
     xp = _array.namespace(before)
-    mask = _array.to_numpy(xp.sum(xp.abs(before - after), axis=0)) >= UNCHANGED
+    mask = np.zeros(before.shape[1], dtype=bool)
+    for start, stop in seconds:
+        mask[round(start * sfreq) : round(stop * sfreq)] = True
+    mask &= _array.to_numpy(xp.sum(xp.abs(before - after), axis=0)) >= UNCHANGED
     for start, stop in segments.stretches(~mask):
         if stop - start <= SHORTEST:
             mask[start:stop] = True

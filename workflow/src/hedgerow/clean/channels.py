@@ -94,7 +94,7 @@ def noisy(x, sfreq, sd=4.0):
     bad = np.zeros(x.shape[0], dtype=bool)
     if sfreq <= 100:
         return _array.like(bad, x)
-    kernel, group = _below_50(x, sfreq), max(1, _GROUP // x.shape[1])
+    kernel, group = _below_50(x, sfreq), max(1, _array.room(x, _GROUP) // x.shape[1])
     groups = [x[i : min(i + group, len(bad)), :] for i in range(0, len(bad), group)]
     above, below = np.concatenate([_array.to_numpy(_deviations(part, kernel)) for part in groups], axis=1)
     moving = below > 0

@@ -97,12 +97,14 @@ def _measured(before, after, sfreq):
     """What both signals are compared by, on the host: per channel, per sample and per channel and frequency."""
     xp = _array.namespace(before)
     columns, energy, sample, channels = [], 0.0, False, before.shape[0]
-    group = max(1, _GROUP // before.shape[1])
+    group = max(1, _array.room(before, _GROUP) // before.shape[1])
     for first in range(0, channels, group):
         x, y = (each[first : min(first + group, channels), :] for each in (before, after))
         lost = x - y
         variance = xp.var(x, axis=1)
-        changed = xp.abs(lost) > CHANGED * xp.sqrt(variance)[:, None]
+        # a channel that stands still differs by rounding alone
+        spread = xp.sqrt(xp.maximum(variance, CHANGED**2 * xp.max(variance)))
+        changed = xp.abs(lost) > CHANGED * spread[:, None]
         energy, sample = energy + xp.sum(lost**2, axis=0), xp.any(changed, axis=0) | sample
         columns.append([variance, xp.var(lost, axis=1), xp.any(changed, axis=1), *_psds(x, y, sfreq)])
     keys = ("variance", "gone", "channel", "power", "left", "lost")

@@ -83,7 +83,7 @@ def zero_phase(x, kernel):
         raise Fault("too-short", f"the recording has {samples} samples, the filter needs more than {taps}")
     length = scipy.fft.next_fast_len(samples + 2 * taps, real=True)
     gain = _array.like(np.abs(np.fft.rfft(kernel, length)) ** 2, x)
-    done, group = [], max(1, _GROUP // length)
+    done, group = [], max(1, _array.room(x, _GROUP) // length)
     for first in range(0, channels, group):
         part = x[first : min(first + group, channels), :]
         head = 2 * part[:, :1] - xp.flip(part[:, 1 : taps + 1], axis=1)

@@ -9,6 +9,10 @@ import numpy as np
 
 from hedgerow import _array
 
+#: Share of the overall covariance that is added to each block's: where a block of a smooth signal lacks a direction,
+#: its logarithm would have no end.
+_SHRINKAGE = 1e-3
+
 #: Directions with less than this share of the largest variance are none: a reference took them out.
 _TOLERANCE = 1e-10
 
@@ -23,7 +27,7 @@ def median_covariance(x, block=10, tolerance=1e-7, most=100):
     ----------
     x : array (channels, samples)
     block : int
-        Samples per block; at least twice the rank, so that each block's covariance has an inverse.
+        Samples per block; at least twice the rank.
     tolerance : float
         Stop where the next step, in the metric, is below.
     most : int
@@ -47,6 +51,7 @@ def median_covariance(x, block=10, tolerance=1e-7, most=100):
     parts = xp.reshape(whitened[:, : blocks * block], (rank, blocks, block))
     parts = xp.permute_dims(parts, (1, 0, 2))
     covariances = xp.matmul(parts, xp.permute_dims(parts, (0, 2, 1))) / block
+    covariances = (1 - _SHRINKAGE) * covariances + _SHRINKAGE * _array.eye(rank, x)
     median = xp.mean(covariances, axis=0)
     for _ in range(most):
         root, inverse = _power(median, 0.5), _power(median, -0.5)

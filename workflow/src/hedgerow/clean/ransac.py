@@ -196,7 +196,7 @@ def predicted(x, chosen, by, targets):
     draws, size = chosen.shape
     chosen, by = xp.reshape(chosen, (-1,)), xp.take(by, targets, axis=1)
     rank, count = int(half_up(draws / 2)) - 1, by.shape[1]
-    step, done = max(1, _BLOCK // (draws * count)), []
+    step, done = max(1, _array.room(x, _BLOCK) // (draws * count)), []
     median = _median_in(np.empty((2, draws * count * step), dtype=x.dtype)) if is_numpy_array(x) else _median
     for first in range(0, x.shape[1], step):
         seen = xp.take(x[:, first : min(first + step, x.shape[1])], chosen, axis=0)

@@ -142,7 +142,7 @@ def _left(account):
         return []
     why = (
         "no position known"
-        if account["interpolation"] == "no positions"
+        if account["interpolation"] in ("no positions", "spherical splines")
         else f"interpolation {account['interpolation']}"
     )
     return [f"bad channels stay as they are ({why}): {', '.join(sorted(left))}"]
@@ -157,7 +157,8 @@ def _unjudged(account, recipe):
 
 def _of_steps(account):
     """What the steps that can be asked for had to note."""
-    return [account[step]["note"] for step in ("line_noise", "ica") if (account.get(step) or {}).get("note")]
+    hum, ica = account.get("line_noise") or {}, account.get("ica") or {}
+    return [*([hum["note"]] if hum.get("note") else []), *ica.get("notes", ())]
 
 
 def _statuses(channels, account, by_hand):

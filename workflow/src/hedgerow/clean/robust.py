@@ -27,8 +27,8 @@ _DROPOUTS, _CLEAN = 0.1, 0.25
 
 _STEP = 0.01
 
-#: Working memory of the block covariances, in float64 values.
-_GROUP = 2**22
+#: Working memory of the block covariances, and of a piece of the signal, in float64 values.
+_GROUP, _PIECE = 2**22, 2**18
 
 
 def window_starts(samples, length, overlap=0.66):
@@ -183,13 +183,13 @@ def median_covariance(x, block=10, tolerance=1e-5, most=500):
     return (median + median.T) / 2
 
 
-def _pieces(x, blocks, block, size=2**18):
-    """Whole blocks of x, as many as hold about `size` values: (first block, array (channels, samples)).
+def _pieces(x, blocks, block):
+    """Whole blocks of x, as many as the working memory holds: (first block, array (channels, samples)).
 
     The last block is filled up with the last sample.
     """
     xp = _array.namespace(x)
-    several = max(1, size // (block * x.shape[0]))
+    several = max(1, _array.room(x, _PIECE) // (block * x.shape[0]))
     for first in range(0, blocks, several):
         last = min(first + several, blocks)
         part = x[:, first * block : min(last * block, x.shape[1])]
@@ -201,7 +201,7 @@ def _entry_medians(x, blocks, block):
     """Median over blocks of each entry of the block covariances, and the squared norm of each block's."""
     xp = _array.namespace(x)
     channels = x.shape[0]
-    rows = max(1, _GROUP // (blocks * channels))
+    rows = max(1, _array.room(x, _GROUP) // (blocks * channels))
     medians, squares = [], 0
     for first in range(0, channels, rows):
         last = min(first + rows, channels)
