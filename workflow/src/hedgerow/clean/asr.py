@@ -130,9 +130,12 @@ def calibrate(x, sfreq, cutoff=20.0, *, window=0.5, block=10, memory_mb=None, co
         raise Fault("calibration", "the signal on which ASR calibrates has no variance")
     first = int(xp.sum(xp.astype(variance <= RANK_TOLERANCE * variance[-1], xp.int64)))
     variance, components = variance[first:], components[:, first:]
-    mean, sd = robust.clean_amplitude(robust.rms(xp.matmul(components.T, shaped), starts, length))
-    memory = min(filters.memory(a), x.shape[1])
-    return State(sfreq, cutoff, components, variance, mean + cutoff * sd, b, a, x[:, x.shape[1] - memory :])
+    # A few components at a time: all of them would be as large as the signal.
+    groups = [components[:, c : min(c + 16, components.shape[1])] for c in range(0, components.shape[1], 16)]
+    amplitude = xp.concat([robust.rms(xp.matmul(each.T, shaped), starts, length) for each in groups], axis=0)
+    mean, sd = robust.clean_amplitude(amplitude)
+    tail = xp.asarray(x[:, x.shape[1] - min(filters.memory(a), x.shape[1]) :], copy=True)  # a view would keep all of x
+    return State(sfreq, cutoff, components, variance, mean + cutoff * sd, b, a, tail)
 
 
 def apply(x, sfreq, state, *, memory_mb=None, window=None, maxdims=0.66, statistics=None, batch=None):

@@ -83,14 +83,14 @@ def zero_phase(x, kernel):
         raise Fault("too-short", f"the recording has {samples} samples, the filter needs more than {taps}")
     length = scipy.fft.next_fast_len(samples + 2 * taps, real=True)
     gain = _array.like(np.abs(np.fft.rfft(kernel, length)) ** 2, x)
-    done, group = [], max(1, _array.room(x, _GROUP) // length)
+    y, group = xp.empty_like(x), max(1, _array.room(x, _GROUP) // length)
     for first in range(0, channels, group):
         part = x[first : min(first + group, channels), :]
         head = 2 * part[:, :1] - xp.flip(part[:, 1 : taps + 1], axis=1)
         tail = 2 * part[:, -1:] - xp.flip(part[:, samples - 1 - taps : samples - 1], axis=1)
         spectrum = xp.fft.rfft(xp.concat([head, part, tail], axis=1), n=length, axis=1)
-        done.append(xp.fft.irfft(spectrum * gain, n=length, axis=1)[:, taps : taps + samples])
-    return xp.concat(done, axis=0)
+        y[first : first + part.shape[0], :] = xp.fft.irfft(spectrum * gain, n=length, axis=1)[:, taps : taps + samples]
+    return y
 
 
 def memory(a):
