@@ -40,6 +40,10 @@ demo: setup ## run the demo study; its report is results/studies/demo/report.htm
 	$(SNAKEMAKE)
 	@echo "Open results/studies/demo/report.html"
 
+# the workers of a test run fill the cores: libraries that bring threads of their own would wait for each other
+test test-all container-test: export OMP_NUM_THREADS = 1
+test test-all container-test: export OPENBLAS_NUM_THREADS = 1
+
 test: setup ## all tests but the slow ones
 	$(BIN)/python -m pytest -n $(CORES) --dist loadgroup -m "not slow and not gpu and not cluster"
 

@@ -89,7 +89,7 @@ def test_a_study_fetches_what_it_needs_once(study, source, tmp_path):
     after = results(tmp_path)
     changed = {name for name in after if after[name] != before.get(name)}
     assert changed == {name for name in after if "sub-01" not in name and "sub-02" not in name}
-    assert len(after) == 2 * len(changed) == 24
+    assert len(after) == 2 * len(changed) == 32
     assert all((tmp_path / "results/raw/faces" / name).is_file() for name in PAIR)
 
 

@@ -161,6 +161,7 @@ def test_there_are_as_many_components_as_independent_channels(short):
     np.testing.assert_allclose(y[4], 0.5 * y[3] + 0.5 * y[5], atol=1e-6 * np.abs(x).max())
 
 
+@pytest.mark.slow
 def test_a_channel_without_a_position_is_cleaned_too(planted):
     x, names, positions, _ = planted
     row = names.index("Fp1")

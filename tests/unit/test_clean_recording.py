@@ -175,3 +175,11 @@ def test_notes_of_steps_go_to_the_account():
     account = {"line_noise": {"note": "no mains"}, "ica": {"notes": ["short", "slow"]}}
     assert _of_steps(account) == ["no mains", "short", "slow"]
     assert _of_steps({"line_noise": {"note": None}, "ica": None}) == []
+
+
+def test_what_a_low_rate_cannot_tell_is_noted(raw):
+    x, channels, _ = raw
+    known = {"positions": io.positions(channels["name"]), "asr_cutoff": None, "resample": 100.0}
+    assert any("100 Hz or less" in note for note in recording(x, 250.0, channels, **known)[2]["notes"])
+    _, _, account, _ = recording(x, 250.0, channels, noise_sd=None, **known)
+    assert not any("100 Hz or less" in note for note in account["notes"])

@@ -63,6 +63,7 @@ def _stacked(axes, flagged, most):
         height = np.array([channels.get(name, 0) for name in shown])
         axes.bar(shown, height, bottom=floor, color=colour, label=reason, width=0.75)
         floor += height
+    axes.set_xlim(-0.6, max(len(shown), 6) - 0.4)  # a single bar is no wall
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.tick_params(axis="x", rotation=90, labelsize=7.5)
     axes.legend(loc="upper right", fontsize=8)

@@ -149,14 +149,17 @@ def _left(account):
 
 
 def _unjudged(account, recipe):
-    """A note where segments beyond repair were asked for, and the recording is too short to tell them."""
+    """Notes on what was asked for and the recording cannot tell."""
+    notes = []
     if account["bad_segments"] is None and recipe.get("bad_segments", 0) is not None:
-        return [f"bad segments are not told in {account['seconds']:.1f} s: the recording is too short"]
-    return []
+        notes.append(f"bad segments are not told in {account['seconds']:.1f} s: the recording is too short")
+    if account["sfreq"] <= 100 and recipe.get("noise_sd", 0) is not None:
+        notes.append("noisy channels are not looked for at 100 Hz or less: nothing is above 50 Hz")
+    return notes
 
 
 def _of_steps(account):
-    """What the steps that can be asked for had to note."""
+    """What the steps had to note."""
     hum, ica = account.get("line_noise") or {}, account.get("ica") or {}
     return [*([hum["note"]] if hum.get("note") else []), *ica.get("notes", ())]
 
