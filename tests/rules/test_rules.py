@@ -143,7 +143,7 @@ def test_accounts_say_what_was_done(tiny):
     assert sum(line.startswith("Mk") for line in markers) == len(masks)
     # that the report shows them, and that the account stands for them
     written = [f"{REC}_desc-clean_{end}" for end in ("eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "events.tsv")]
-    written = [f"{REC}_desc-clean_eeg.vhdr", *written, f"{REC}_desc-clean_evidence.npz"]
+    written = [f"{REC}_desc-clean_eeg.vhdr", *written]
     assert found["written"] == account.digest(*(tiny / name for name in written))
 
 

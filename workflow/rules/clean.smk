@@ -44,8 +44,9 @@ rule clean:
         sidecar="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_eeg.json",
         channels="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_channels.tsv",
         events="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_events.tsv",
+        # for the report alone; other versions of Python pack the same arrays into other bytes
         evidence="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_evidence.npz",
-        # the last one, which stands for all the others
+        # the last one, which stands for all above
         account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
     log:
         "results/logs/clean/{dataset}/{recipe}/{rec}.log",

@@ -19,7 +19,7 @@ try:
     table.write(out.events, recording.masks(found))
     evidence.write(out.evidence, arrays)
     account.write(out.sidecar, recording.sidecar(raw, row["signal"], y, channels, found, version=__version__))
-    account.write(out.account, account.ok("clean", versions=log.versions(), written=account.digest(*out[:-1]), **found))
+    account.write(out.account, account.ok("clean", versions=log.versions(), written=account.digest(*out[:-2]), **found))
 except account.Fault as fault:
     log.say(f"quarantined ({fault.code}): {fault.message}")
     account.leave("clean", fault, out, out.account)
