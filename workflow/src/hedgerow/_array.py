@@ -52,6 +52,19 @@ def room(x, host):
     return host if on_host else 128 * host
 
 
+def medians(x):
+    """Median of each row of x (rows, n): the array API standard has none."""
+    xp, half = namespace(x), x.shape[1] // 2
+    if array_api_compat.is_numpy_array(x):
+        # Of two middle values one is at its place after a partition, and the other the largest below: this takes a
+        # fraction of the time of a partition at both, which is what np.median does.
+        x = x.copy(order="C")
+        x.partition(half, axis=1)
+    else:
+        x = xp.sort(x, axis=1)
+    return x[:, half] if x.shape[1] % 2 else (xp.max(x[:, :half], axis=1) + x[:, half]) / 2
+
+
 def to_numpy(x):
     """Copy `x` to the host as a numpy array, on purpose: at the edges, and for small masks, counts and accounts."""
     if array_api_compat.is_cupy_array(x):

@@ -6,6 +6,16 @@ import numpy as np
 FEWEST = 3
 
 
+def placed(positions):
+    """Which electrodes have a position: bool ndarray (channels,), False where it is NaN or the origin itself.
+
+    Parameters
+    ----------
+    positions : ndarray (channels, 3)
+    """
+    return np.isfinite(positions).all(axis=1) & (positions != 0).any(axis=1)
+
+
 def weights(sources, targets):
     """Weights of spherical-spline interpolation (Perrin et al. 1989, doi:10.1016/0013-4694(89)90180-6), by MNE-Python.
 

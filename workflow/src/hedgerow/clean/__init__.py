@@ -280,7 +280,7 @@ def _interpolate(x, names, positions, bad, wanted):
     if positions is None:
         return [], "no positions"
     positions = np.asarray(positions, dtype=float)
-    placed = np.isfinite(positions).all(axis=1) & (np.abs(positions).sum(axis=1) > 0)
+    placed = splines.placed(positions)
     sources = [i for i in range(len(names)) if placed[i] and i not in bad]
     targets = [i for i in bad if placed[i]]
     if not targets or len(sources) < FEWEST_CHANNELS:

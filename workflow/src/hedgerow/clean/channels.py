@@ -128,7 +128,7 @@ def placed(positions, channels, subset=0.25):
     positions = np.asarray(positions, dtype=float)
     if positions.shape != (channels, 3):
         raise ValueError(f"positions: shape {positions.shape} for {channels} channels, expected ({channels}, 3)")
-    known = np.isfinite(positions).all(axis=1) & (positions != 0).any(axis=1)
+    known = splines.placed(positions)
     enough = 2 * known.sum() >= channels and splines.FEWEST <= _size(channels, subset) <= known.sum()
     return known & enough
 
@@ -260,16 +260,7 @@ def _deviations(x, kernel):
     xp = _array.namespace(x)
     stops = range(_SPAN, x.shape[1] + _SPAN, _SPAN)
     kept = xp.concat([prediction.filtered(x, s - _SPAN, min(s, x.shape[1]), kernel) for s in stops], axis=1)
-    return xp.stack([_median(xp.abs(part - _median(part)[:, None])) for part in (x - kept, kept)])
-
-
-def _median(x):
-    """Median of each row of x."""
-    xp = _array.namespace(x)
-    half = x.shape[1] // 2
-    # One place to partition at is far faster than two.
-    x = np.partition(x, half, axis=1) if array_api_compat.is_numpy_array(x) else xp.sort(x, axis=1)
-    return x[:, half] if x.shape[1] % 2 else (xp.max(x[:, :half], axis=1) + x[:, half]) / 2
+    return xp.stack([_array.medians(xp.abs(part - _array.medians(part)[:, None])) for part in (x - kept, kept)])
 
 
 def _below_50(x, sfreq):

@@ -9,7 +9,7 @@ out of the signal itself, in its own reference and band.
 
 import numpy as np
 
-from hedgerow import _array
+from hedgerow import _array, splines
 from hedgerow.account import Fault, Stopped
 from hedgerow.clean import asr, ransac
 
@@ -72,7 +72,7 @@ def remove(x, sfreq, names, positions, *, probability, seed):
             f"ica_probability={probability}: give the probability above which an artefact goes, 0 to 1, or null"
         )
     xp, positions = _array.namespace(x), np.asarray(positions, dtype=float)
-    placed = np.flatnonzero(np.isfinite(positions).all(axis=1) & (np.abs(positions).sum(axis=1) > 0))
+    placed = np.flatnonzero(splines.placed(positions))
     if len(placed) < FEWEST:
         raise Fault(
             "no-positions",

@@ -6,7 +6,6 @@ distribution, the covariance by the geometric median of short blocks.
 
 import math
 
-import array_api_compat
 import numpy as np
 import scipy.special
 
@@ -210,7 +209,7 @@ def _entry_medians(x, blocks, block):
         products = xp.concat(products, axis=0)
         squares = squares + xp.sum(products[:, : last - first, :] ** 2, axis=(1, 2))
         squares = squares + 2 * xp.sum(products[:, last - first :, :] ** 2, axis=(1, 2))
-        median = xp.reshape(_median(xp.reshape(products, (blocks, -1))), products.shape[1:])
+        median = xp.reshape(_array.medians(xp.reshape(products, (blocks, -1)).T), products.shape[1:])
         medians.append(xp.concat([xp.zeros_like(x[:first, : last - first]), median], axis=0))
     lower = xp.concat(medians, axis=1)
     return xp.tril(lower) + xp.tril(lower, k=-1).T, squares
@@ -221,17 +220,3 @@ def _products(x, columns, block):
     xp = _array.namespace(x)
     parts = xp.permute_dims(xp.reshape(x, (x.shape[0], -1, block)), (1, 0, 2))
     return xp.matmul(parts, xp.permute_dims(parts[:, :columns, :], (0, 2, 1))) / block
-
-
-def _median(x):
-    """Median of each column of x (n, columns)."""
-    xp = _array.namespace(x)
-    half = x.shape[0] // 2
-    if array_api_compat.is_numpy_array(x):
-        # Of two middle values one is at its place after a partition, and the other the largest below: this takes a
-        # fraction of the time of a partition at both, which is what np.median does.
-        x = np.ascontiguousarray(x.T)
-        x.partition(half, axis=1)
-        return x[:, half] if x.shape[1] % 2 else (x[:, :half].max(axis=1) + x[:, half]) / 2
-    x = xp.sort(x, axis=0)
-    return (x[(x.shape[0] - 1) // 2, ...] + x[half, ...]) / 2
