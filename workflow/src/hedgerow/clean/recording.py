@@ -137,7 +137,7 @@ def _by_hand(channels, eeg, overrides):
 
 def _left(account):
     """A note on bad channels that stay as they are, which statistics and networks would otherwise meet unwarned."""
-    left = {name for reason in BAD for name in account.get(reason, ())} - {*account["interpolated"]}
+    left = {name for reason in BAD for name in account[reason]} - {*account["interpolated"]}
     if not left:
         return []
     why = (
@@ -160,14 +160,14 @@ def _unjudged(account, recipe):
 
 def _of_steps(account):
     """What the steps had to note."""
-    hum, ica = account.get("line_noise") or {}, account.get("ica") or {}
+    hum, ica = account["line_noise"] or {}, account["ica"] or {}
     return [*([hum["note"]] if hum.get("note") else []), *ica.get("notes", ())]
 
 
 def _statuses(channels, account, by_hand):
     reasons = {}
     for reason in BAD:
-        for name in account.get(reason, ()):
+        for name in account[reason]:
             marked = by_hand.get(name, "marked as bad in the raw data")
             reasons.setdefault(name, []).append(marked if reason == "marked" else reason)
     done = channels.copy()
@@ -225,12 +225,12 @@ def sidecar(raw, source, x, channels, account, *, version):
 
 def _filters(account):
     """``SoftwareFilters``: what was done to the signal, in this order."""
-    done, asr, ica = {}, account["asr"], account.get("ica")
-    if account.get("resampled"):
+    done, asr, ica = {}, account["asr"], account["ica"]
+    if account["resampled"]:
         done["resampling"] = {"from (Hz)": account["resampled"]["from"], "to (Hz)": account["resampled"]["to"]}
     if account["highpass"]:
         done["high-pass"] = {"transition band (Hz)": account["highpass"], "type": "zero-phase FIR, Kaiser window"}
-    line = account.get("line_noise")
+    line = account["line_noise"]
     if line and not line.get("note"):
         done["line noise removal"] = {"method": line["method"], "frequencies (Hz)": line.get("harmonics", [line["hz"]])}
     if asr and asr.get("action") != "mark":
