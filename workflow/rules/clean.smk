@@ -1,7 +1,7 @@
 """From raw signals to clean ones.
 
 needs  results/index/<dataset>/recordings.tsv and the raw signals it names; of fetched ones results/fetch/<dataset>/{rec}.json
-makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, channels, masks, account
+makes  results/derivatives/<dataset>/<recipe>/{rec}_desc-clean_*    signal, channels, masks, evidence, account
        results/derivatives/<dataset>/<recipe>/code/<block>.json     the parameters, frozen beside the results
 """
 

@@ -89,7 +89,7 @@ def gather(before, after, sfreq, names, positions=None):
 
 
 def write(path, arrays):
-    """Write the arrays of `gather` to `path` (.npz, compressed): the same arrays give the same bytes."""
+    """Write the arrays of `gather` to `path` (.npz, compressed); one version of Python writes the same bytes again."""
     np.savez_compressed(path, **arrays)
 
 

@@ -2,8 +2,8 @@
 
 Needs what calibration learnt (`asr.State`) and a signal in parts; makes the repaired signal. An update costs a Gram
 matrix, an eigendecomposition (of which a part may do), and products with as many columns as components are rejected.
-The full decompositions are asked for, not done, here (`repaired` is a generator), so that several
-recordings can share a batch.
+The full decompositions are asked for, not done, here (`repaired` is a generator), so that several recordings can share
+a batch.
 """
 
 import functools
