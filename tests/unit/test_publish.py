@@ -32,7 +32,8 @@ def made(tmp_path_factory):
             account.write(f"{stem}_desc-clean_account.json", gone)
             continue
         x, sfreq, channels, _ = io.read_raw(folder / f"raw/{rec}_eeg.vhdr", folder / f"raw/{rec}_channels.tsv")
-        found |= {"sfreq": sfreq, "highpass": None, "reference": "average"}
+        found |= {"sfreq": sfreq, "reference": "average"}
+        found |= dict.fromkeys(("resampled", "highpass", "line_noise", "ica"))
         io.write_signal(f"{stem}_desc-clean_eeg", x, sfreq, channels, recording.masks(found))
         table.write(f"{stem}_desc-clean_channels.tsv", channels)
         table.write(f"{stem}_desc-clean_events.tsv", recording.masks(found))
