@@ -144,23 +144,44 @@ def values(paths, rows, *, log10=False):
     ValueError
         A row whose window none of the files holds, or files of unlike channels, rate or length.
     """
-    wanted = {key: number for number, key in enumerate(zip(rows["store"], rows["window"]))}
-    if not wanted:
+    if not len(rows):
         return np.empty((0, 0, 0), dtype=np.float32), {"names": [], "axis": "time", "points": [], "unit": "µV"}
-    found, kinds, out = np.zeros(len(rows), dtype=bool), {}, None
-    for path in map(str, paths):
-        block, keys, own = _read(path)
-        at = np.array([wanted.get(key, -1) for key in keys], dtype=int)
-        if not (at >= 0).any():
-            continue
+    out = None
+    for at, block, axes in pieces(paths, rows, log10=log10):
         if out is None:
             out = np.empty((len(rows), *block.shape[1:]), dtype=np.float32)
-        axes = own
+        out[at] = block
+    return out, axes
+
+
+def pieces(paths, rows, *, log10=False):
+    """The values of `values`, file by file, for what is too large to be held at once.
+
+    Yields
+    ------
+    at : ndarray of int (n,)
+        Places in `rows`.
+    values : ndarray float32 (n, channels, times or frequencies)
+    axes : dict
+
+    Raises
+    ------
+    ValueError
+        As `values`; of a row whose window none of the files holds at the end.
+    """
+    wanted = {key: number for number, key in enumerate(zip(rows["store"], rows["window"]))}
+    found, kinds = np.zeros(len(rows), dtype=bool), {}
+    for path in map(str, paths):
+        block, keys, axes = _read(path)
+        at = np.array([wanted.get(key, -1) for key in keys], dtype=int)
+        block, at = block[at >= 0], at[at >= 0]
+        if not len(at):
+            continue
         kinds.setdefault((tuple(axes["names"]), axes["axis"], tuple(axes["points"])), path)
         refuse_unlike(kinds)
-        out[at[at >= 0]] = block[at >= 0]
-        found[at[at >= 0]] = True
-    if not found.all() or out is None:
+        found[at] = True
+        yield (at, *(_logarithm(block, axes) if log10 else (block, axes)))
+    if not found.all():
         if not len(paths):
             raise ValueError(
                 f"a few people alone have windows ({rows['subject'].nunique()}), of many that were expected: "
@@ -168,11 +189,13 @@ def values(paths, rows, *, log10=False):
             )
         missing = rows["store"][~found].unique()[:3]
         raise ValueError(f"windows are missing: {', '.join(map(str, missing))}; run the study again")
-    if log10:
-        if not (out > 0).all():
-            raise ValueError("log: values are not all above 0; take the logarithm of power only")
-        out, axes = np.log10(out), axes | {"unit": f"log10 {axes['unit']}"}
-    return out, axes
+
+
+def _logarithm(block, axes):
+    """Logarithm to base 10 of power."""
+    if not (block > 0).all():
+        raise ValueError("log: values are not all above 0; take the logarithm of power only")
+    return np.log10(block), axes | {"unit": f"log10 {axes['unit']}"}
 
 
 def refuse_unlike(kinds):
