@@ -15,7 +15,7 @@ from . import store, table
 PLACE = ["dataset", "subject", "rec", "store", "window", "label", "onset", "event"]
 
 
-def collect(stores, participants):
+def collect(stores, participants, *, events=False):
     """One row per window of all `stores` that have any.
 
     Parameters
@@ -24,6 +24,10 @@ def collect(stores, participants):
         Windows stores; the events of each stand beside it (``_events.tsv``).
     participants : list of path
         ``results/index/<dataset>/participants.tsv`` of the datasets.
+    events : bool
+        One row per event that a class of the selection matches instead, also where its window was left out (for bad
+        segments, or since it leaves the recording): ``onset`` is then the time of the event, ``window`` -1 where there
+        is none. What overlaps in the continuous signal is told apart only if all of it is known.
 
     Returns
     -------
@@ -34,7 +38,7 @@ def collect(stores, participants):
     Raises
     ------
     ValueError
-        No store has a window.
+        No store has a window; `events` of a selection whose windows are tiles.
     """
     people = {Path(path).parent.name: table.read(path, text=True) for path in participants}
     people = {dataset: found.set_index("participant_id") for dataset, found in people.items()}
@@ -43,10 +47,11 @@ def collect(stores, participants):
         index, attrs = store.index(path)
         if not len(index):
             continue
-        events = table.read(path.removesuffix("_windows.zarr.zip") + "_events.tsv", text=True)
+        listed = table.read(path.removesuffix("_windows.zarr.zip") + "_events.tsv", text=True)
         place = {"dataset": attrs["dataset"], "subject": attrs["subject"], "rec": attrs["rec"], "store": path}
-        rows = index[["label", "onset", "event"]].assign(**place, window=np.arange(len(index)))[PLACE]
-        added = events.iloc[rows["event"]].reset_index(drop=True)
+        index = index.assign(window=np.arange(len(index)))
+        rows = (_matches(index, attrs) if events else index).assign(**place)[PLACE]
+        added = listed.iloc[rows["event"]].reset_index(drop=True)
         rows = pd.concat([rows, added[[name for name in added if name not in rows]]], axis=1)
         known = people.get(attrs["dataset"])
         if known is not None and f"sub-{attrs['subject']}" in known.index:
@@ -56,6 +61,19 @@ def collect(stores, participants):
     if not tables:
         raise ValueError(f"none of {len(list(stores))} stores has a window: look at the accounts of the recordings")
     return pd.concat(tables, ignore_index=True)
+
+
+def _matches(index, attrs):
+    """Every event that a store's selection matches, in the order of time, as rows of its index."""
+    selection = attrs["parameters"]
+    if selection["kind"] != "events" or selection["length"] is not None:
+        raise ValueError(
+            f"lags: the windows of selection {attrs['selection']!r} are tiles; choose a selection of `kind: events` "
+            "without `length`, whose windows stand each for an event"
+        )
+    left = pd.DataFrame(attrs["account"]["left"], columns=["event", "label", "zero"]).assign(window=-1)
+    both = pd.concat([index[["event", "label", "zero", "window"]], left]) if len(left) else index
+    return both.assign(onset=both["zero"]).sort_values("onset", kind="stable", ignore_index=True)
 
 
 def people(recordings, participants, chosen):
