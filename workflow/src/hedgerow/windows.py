@@ -72,8 +72,9 @@ def select(
         window, s: the event, or the start of the window where a span is tiled), ``hed`` (annotation of the row).
     account : dict
         That of `hedgerow.hed.select`, and ``kind``, ``windows`` per label, ``outside`` and ``short`` (event rows whose
-        window left the recording, or whose span is shorter than `length`), ``unclosed`` (event rows of starts that
-        nothing ends, with `until`) and ``beyond`` (event rows whose onset lies past the end of the recording).
+        window left the recording, or whose span is shorter than `length`), ``left`` (event row, label and time zero of
+        each window left out), ``unclosed`` (event rows of starts that nothing ends, with `until`) and ``beyond`` (event
+        rows whose onset lies past the end of the recording).
 
     Raises
     ------
@@ -111,7 +112,7 @@ def select(
     account = {"unclosed": [], "kind": kind} | account
     account["beyond"] = np.flatnonzero(rows.onsets >= duration).tolist()
     account["short"] = found["row"][counts == 0].tolist()
-    account["outside"] = table["event"][~inside].tolist()
+    account |= {"outside": table["event"][~inside].tolist(), "left": _left(table[~inside])}
     table = table[inside].reset_index(drop=True)[["onset", "event", "label", "zero", "hed"]]
     return table, account | {"windows": _per_label(table, classes)}
 
@@ -265,9 +266,11 @@ def windows(
     first = _samples(table["onset"], new_rate)
     inside = (first >= 0) & (first + n_samples <= x.shape[-1])  # rounding may take a sample over the end
     account["outside"] += table["event"][~inside].tolist()
+    account["left"] += _left(table[~inside])
     table, first = table[inside].reset_index(drop=True), first[inside]
     spoilt = _spoilt(first / new_rate, n_samples / new_rate, bad_segments, reject)
     account["rejected"] = {label: table["event"][spoilt & (table["label"] == label)].tolist() for label in classes}
+    account["left"] += _left(table[spoilt])
     table = table[~spoilt].reset_index(drop=True)
     if not len(table):
         raise _none_left(account, x.shape[-1] / new_rate, reject)
@@ -418,6 +421,13 @@ def _samples(times, sfreq):
 def _per_label(table, classes):
     counts = table["label"].value_counts()
     return {label: int(counts.get(label, 0)) for label in classes}
+
+
+def _left(table):
+    """Windows left out, as an account holds them: their responses still are in the continuous signal."""
+    return [
+        [int(event), label, float(zero)] for event, label, zero in zip(table["event"], table["label"], table["zero"])
+    ]
 
 
 def _unmatched(account):
