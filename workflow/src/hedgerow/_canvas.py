@@ -99,6 +99,13 @@ def colours(many):
     return [COLOURS[k % len(COLOURS)] for k in range(many)]
 
 
+def zero(axes, points):
+    """Rules at zero: the value, and the event where it is within."""
+    axes.axhline(0, color=RULE, linewidth=0.7)
+    if points[0] < 0 < points[-1]:
+        axes.axvline(0, color=RULE, linewidth=0.7)
+
+
 def placed(positions):
     """Whether enough channels have a known position for a topography."""
     return bool(np.isfinite(positions).all(axis=1).sum() >= FEWEST)

@@ -1,16 +1,13 @@
 """Pictures of arrays for the report: functions that return matplotlib figures; no statistics, no file.
 
 What they share (style, colours, topographies, the way into a page) stands in `hedgerow._canvas`; those of the cleaning
-in `hedgerow.plot_cleaning`. Channels of an image run from the front of the head to its back.
+in `hedgerow.plot_cleaning`, those of regressions in `hedgerow.plot_grid`.
 """
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ._canvas import COLOURS, FAINT, INK, RULE, colours, front_to_back, limit, placed, styled, topography
-
-#: More channels than this are named only in part.
-NAMED = 40
+from ._canvas import COLOURS, FAINT, INK, RULE, colours, limit, placed, styled, topography, zero
 
 
 @styled
@@ -53,7 +50,7 @@ def butterfly(times, means, *, rows, positions, peaks):
         for shade, course in zip(shades, mean):
             axes[0].plot(ms, course, color=shade, linewidth=0.8, alpha=0.85)
         axes[0].fill_between(ms, -1.1 * top, mean.std(axis=0) - 1.1 * top, color=FAINT, alpha=0.6, linewidth=0)
-        _zero(axes[0], ms)
+        zero(axes[0], ms)
         axes[0].set(title=title, ylabel="Mean (µV)", ylim=(-1.1 * top, 1.1 * top), xlim=ms[[0, -1]])
         for place, head in enumerate(axes[1:]):
             head.set_axis_off()
@@ -103,7 +100,7 @@ def classes(x, mean, spread, *, rows, columns, labels, xlabel, ylabel, maps=None
             parts = (rows[row] if column == 0 else "", columns[row][column])
             panel.set(title=" · ".join(part for part in parts if part), xlim=x[[0, -1]])
             if x[0] < 0 < x[-1]:
-                _zero(panel, x)
+                zero(panel, x)
         axes[0].set_ylabel(ylabel)
         if heads and np.isfinite(maps[row]).any():
             image = topography(axes[-1], maps[row], positions, (-limit(maps), limit(maps)))
@@ -115,56 +112,6 @@ def classes(x, mean, spread, *, rows, columns, labels, xlabel, ylabel, maps=None
     if heads:
         figure.colorbar(image, ax=list(grid[:, -1]), shrink=max(0.3, 0.8 / len(rows)), aspect=18)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(labels), fontsize=8)
-    return figure
-
-
-@styled
-def coefficient(points, coef, low, high, *, names, positions, units, peaks, xlabel, unit, signed=True):
-    """One coefficient at every cell; at the channel of its peak with interval; on the head at the peak.
-
-    Parameters
-    ----------
-    points : ndarray (points,)
-        Times in ms or frequencies in Hz.
-    coef, low, high : ndarray (units, channels, points)
-        Estimate and interval.
-    names : list of str
-        Channels.
-    positions : ndarray (channels, 3)
-        In m; NaN where unknown.
-    units : list of str
-        Whose coefficient: a row each.
-    peaks : list of (int, int)
-        Channel and point of the peak of each unit.
-    xlabel, unit : str
-        Of `points` and of `coef`.
-    signed : bool
-        Whether zero means something: a colour scale symmetrical about it, and cells whose interval holds it faded.
-    """
-    heads = int(placed(positions))
-    order = front_to_back(positions)
-    scale = {"vmin": -limit(coef), "vmax": limit(coef), "cmap": "RdBu_r"}
-    if not signed:
-        scale = {"vmin": coef.min(), "vmax": coef.max(), "cmap": "viridis"}
-    figure = Figure(figsize=(10, 2.8 * len(units)), layout="constrained")
-    grid = figure.subplots(len(units), 2 + heads, squeeze=False, width_ratios=[1.7, 1.4] + [0.9] * heads)
-    for row, (axes, (channel, point)) in enumerate(zip(grid, peaks)):
-        sure = ((low[row] > 0) | (high[row] < 0))[order] if signed else None
-        image = _image(axes[0], points, coef[row][order], sure, scale, [names[k] for k in order])
-        axes[0].set_title(f"{units[row] or 'All channels'} · {unit}")
-        axes[1].fill_between(points, low[row, channel], high[row, channel], color=COLOURS[0], alpha=0.22, linewidth=0)
-        axes[1].plot(points, coef[row, channel], color=COLOURS[0])
-        axes[1].plot(points[point], coef[row, channel, point], "o", color=COLOURS[1], markersize=5)
-        axes[1].set(title=names[channel], ylabel=unit, xlim=points[[0, -1]])
-        if signed:
-            _zero(axes[1], points)
-        if heads:
-            limits = (scale["vmin"], scale["vmax"])
-            topography(axes[2], coef[row][:, point], positions, limits, cmap=scale["cmap"], mark=channel)
-            axes[2].set_title(f"{points[point]:.4g} {xlabel.split('(')[-1][:-1]}", fontweight="normal", loc="center")
-    figure.colorbar(image, ax=list(grid[:, 0]), aspect=24, pad=0.02, shrink=max(0.3, 0.95 / len(units)))
-    for panel in grid[-1, :2]:
-        panel.set_xlabel(xlabel)
     return figure
 
 
@@ -273,34 +220,6 @@ def _shades(positions):
     return shades
 
 
-def _zero(axes, points):
-    """Rules at zero: the value, and the event where it is within."""
-    axes.axhline(0, color=RULE, linewidth=0.7)
-    if points[0] < 0 < points[-1]:
-        axes.axvline(0, color=RULE, linewidth=0.7)
-
-
 def _chance(axes, chance):
     axes.axhline(chance, color=RULE, linestyle="--", linewidth=0.9)
     axes.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-
-
-def _image(axes, points, values, sure, scale, names):
-    """Image of a map; cells that are not sure are pale, and those that are have an outline."""
-    edges = np.interp(np.arange(len(points) + 1) - 0.5, np.arange(len(points)), points)
-    step = points[1] - points[0] if len(points) > 1 else 1.0
-    edges[0], edges[-1] = points[0] - step / 2, points[-1] + step / 2
-    alpha = None if sure is None else np.where(sure, 1.0, 0.35)
-    extent = (edges[0], edges[-1], len(values) - 0.5, -0.5)
-    image = axes.imshow(values, aspect="auto", extent=extent, alpha=alpha, **scale)
-    if sure is not None and sure.any() and not sure.all():
-        # every edge twice, so that the outline follows the edges of cells
-        x, y = (np.repeat(at, 2)[1:-1] for at in (edges, np.arange(len(values) + 1) - 0.5))
-        axes.contour(x, y, sure.repeat(2, axis=0).repeat(2, axis=1), levels=[0.5], colors=INK, linewidths=0.35)
-    if points[0] < 0 < points[-1]:
-        axes.axvline(0, color=RULE, linewidth=0.7)
-    every = -(-len(names) // NAMED)
-    axes.set_yticks(range(0, len(names), every), names[::every])
-    axes.tick_params(axis="y", labelsize=6, length=0, pad=1)
-    axes.spines[:].set_visible(False)
-    return image

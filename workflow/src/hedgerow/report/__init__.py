@@ -21,7 +21,8 @@ def page(files, *, config, about):
     ----------
     files : dict of str to list of path
         ``config`` (one path), ``recordings``, ``accounts``, ``stores``, ``features``, ``grids``, ``grid_accounts``,
-        ``metrics``, ``curves``, ``trainings``, ``split``, ``recoveries``, ``validations``; lists may be empty.
+        ``influence``, ``metrics``, ``curves``, ``trainings``, ``split``, ``recoveries``, ``validations``; lists may be
+        empty.
     config : dict
         The completed config.
     about : dict of str to dict
@@ -53,7 +54,7 @@ def page(files, *, config, about):
         "windows": recordings.windows(found, selections),
         "responses": signals.responses(kept, selections),
         "spectra": signals.spectra(files["features"], kept, config["features"], selections),
-        "models": grids.grids(files["grids"], files["grid_accounts"], places),
+        "models": grids.grids(files["grids"], files["grid_accounts"], files["influence"], places),
         "networks": trained,
         "recoveries": outcome.recoveries(files["recoveries"], trained),
         "published": outcome.published(files["validations"]),
@@ -67,7 +68,7 @@ def _environment():
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=undefined
     )
-    environment.filters |= {"fixed": fixed, "figures": figures, "percent": percent, "grouped": grouped}
+    environment.filters |= {"fixed": fixed, "figures": figures, "percent": percent, "grouped": grouped, "p": chance}
     return environment
 
 
@@ -84,6 +85,11 @@ def figures(value, digits=3):
 def percent(share, digits=1):
     """A share (0 ... 1) in percent; n/a for None."""
     return "n/a" if share is None else f"{100 * share:.{digits}f}\u202f%"
+
+
+def chance(p):
+    """A p value with two significant figures, as a bound below 0.0001; n/a for NaN."""
+    return "n/a" if p != p else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def grouped(value):

@@ -1,0 +1,81 @@
+"""How the errors and intervals of a model were made, in sentences for a reader who was not there."""
+
+import numpy as np
+
+#: What each kind of error allows for.
+ERRORS = {
+    "classical": "classical: every window counts as independent, with errors of one size",
+    "hc0": "HC0: robust against unequal errors, too small in small samples",
+    "hc1": "HC1: robust against unequal errors",
+    "hc2": "HC2: robust against unequal errors",
+    "hc3": "HC3: robust against unequal errors, on the safe side in small samples",
+    "cr1": "CR1: robust against any dependence within a person",
+    "cr2": "CR2: robust against any dependence within a person, corrected for few and unequal ones; "
+    "degrees of freedom after Satterthwaite",
+}
+#: What an interval takes from the replicates.
+INTERVALS = {
+    "percentile": "percentiles",
+    "studentised": "bootstrap-t",
+    "bca": "percentiles corrected for bias and acceleration (BCa)",
+}
+#: What is new in a replicate.
+RESAMPLED = {
+    "clusters": "people are drawn with replacement, each with all their {rows}",
+    "wild-clusters": "the residuals of each person are multiplied by a random weight of their own (Webb’s six values)",
+    "pairs": "the {rows} of a person are drawn with replacement, each with its regressors",
+    "wild": "the residual of each of a person’s {rows} is multiplied by a random weight of its own",
+}
+#: Number of people from which `auto` resamples people, and number below which it resamples trials.
+REASONS = {
+    "clusters": "there are 40 people or more",
+    "wild-clusters": "there are fewer than 40 people",
+    "pairs": "there are fewer than five people",
+}
+
+
+def sentences(said, df):
+    """What was done, and why.
+
+    Parameters
+    ----------
+    said : dict
+        Account of the model: ``choice``, ``model``, and ``fit`` or ``subjects``.
+    df : ndarray
+        Degrees of freedom of the coefficients.
+
+    Returns
+    -------
+    list of str
+    """
+    choice, block = said["choice"], said["model"]
+    return [_over(said), _errors(choice, df), _interval(choice, block)]
+
+
+def _over(said):
+    rows = "events" if said["model"].get("lags") else "windows"
+    if said["choice"]["over"] == "people":
+        people = said["fit"]["clusters"]
+        return f"Each of the {rows} counts once in the estimate; errors and intervals are over {people} people."
+    people = len(said["subjects"])
+    few = "fewer than five people, so " if people + len(said.get("left_out", {})) < 5 else ""
+    text = f"{few}inference is per person, over {rows}: it says how sure each one’s own response is, nothing of others."
+    return text[0].upper() + text[1:]
+
+
+def _errors(choice, df):
+    low, high = float(np.min(df)), float(np.max(df))
+    span = f"{low:.4g}" if high - low < 0.05 else f"{low:.3g} to {high:.3g}"
+    return f"Standard errors are {ERRORS[choice['errors']]} (df of the coefficients: {span})."
+
+
+def _interval(choice, block):
+    level = f"{100 * block['level']:g}\u202f%"
+    if choice["bootstrap"] == "none":
+        return f"{level} intervals: estimate ± quantile of t × standard error; nothing was resampled."
+    how = RESAMPLED[choice["bootstrap"]].format(rows="events" if block.get("lags") else "windows")
+    reason = REASONS.get(choice["bootstrap"]) if block["bootstrap"] == "auto" else None
+    why = f", chosen since {reason}" if reason else ""
+    replicates = f"{block['replicates']:,}".replace(",", "\u202f")
+    kind = INTERVALS[choice["interval"]]
+    return f"{level} intervals: {kind} over {replicates} replicates (seed {block['seed']}) in which {how}{why}."
