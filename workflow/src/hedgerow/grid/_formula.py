@@ -43,8 +43,7 @@ def columns_used(right, available):
         if factor.eval_method.value == "lookup":
             names.add(factor.expr)
         elif factor.eval_method.value == "python":
-            names.update(re.findall(r"`([^`]+)`", factor.expr))
-            names.update(_python_names(re.sub(r"`[^`]+`", "0", factor.expr)))
+            names |= columns_of(factor.expr)
     available = [str(name) for name in available]
     for name in sorted(names - set(available) - set(TRANSFORMS) - set(dir(builtins))):
         near = difflib.get_close_matches(name, available, n=1)
@@ -53,17 +52,24 @@ def columns_used(right, available):
     return [name for name in available if name in names]
 
 
-def _python_names(expression):
-    """Names that a Python expression reads, and the argument of ``Q("column")``."""
+def columns_of(expression):
+    """Names that a factor of a term reads: as they are, between backticks, or in ``Q("column")``."""
+    names = set(re.findall(r"`([^`]+)`", expression))
     try:
-        nodes = list(ast.walk(ast.parse(expression.strip(), mode="eval")))
+        nodes = list(ast.walk(ast.parse(re.sub(r"`[^`]+`", "0", expression).strip(), mode="eval")))
     except SyntaxError as error:
         raise ValueError(f"formula: {expression!r} cannot be read ({error.msg}).") from error
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    names |= {node.id for node in nodes if isinstance(node, ast.Name)}
     for node in nodes:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Q" and node.args:
             names.add(getattr(node.args[0], "value", ""))
     return names
+
+
+def made_factor(factor):
+    """Column of which a factor such as ``C(run)`` or ``C(run, contr.sum)`` makes levels, or None."""
+    found = re.match(r"C\(\s*`?([^,`()]+?)`?\s*[,)]", factor)
+    return found[1] if found else None
 
 
 def materialise(formula, data):

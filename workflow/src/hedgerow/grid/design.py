@@ -1,174 +1,173 @@
 """One design for all recordings: a formula, fixed once on the table of every window, applied to any part of it.
 
-`build` reads the table of all windows of a study and fixes what depends on all of them: levels of factors, centring,
-scaling, knots, rank, variance inflation. `apply` turns any part of the table (one recording, one subject) into rows of
-the same design matrix. In between the design is plain JSON.
+`family` (and `build`, of a single formula) reads the table of all windows of a study and fixes what depends on all of
+them: levels of factors, centring, scaling, knots, rank, variance inflation. `apply` turns any part of the table (one
+recording, one subject) into rows of the same design matrix. In between the design is plain JSON.
 
 The grid is the dependent side, so formulas are one-sided, in the language of R and formulaic: ``~ kind * intensity``,
 ``~ C(kind, contr.treatment("rest")) + center(age)``, ``~ bs(intensity, df=5)``.
 
 Columns of text, booleans and categories are factors, whose first level is the reference (alphabetical, or the order of
 a pandas categorical); columns of numbers are numbers, and ``C(run)`` makes a factor of one.
+
+Models that are to be compared share their windows and one matrix, U, of which the columns of each are combinations:
+sums over the windows are then taken once, and `ols.restrict` finds those of each model in them.
 """
 
 import dataclasses
-import json
-import re
 
 import numpy as np
-import pandas as pd
 
-from hedgerow.grid import _formula
+from hedgerow.grid import _contrasts, _design, _formula, _rank
+from hedgerow.grid._design import Design, build
 
-#: A column whose part that no other column explains is smaller than this share of it is collinear (as in R's `lm`).
-COLLINEAR = 1e-7
+__all__ = ["Design", "Family", "apply", "build", "contrasts", "family", "tests"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Design:
-    """What is needed to make the design matrix of any part of the windows; see `build`.
+class Family:
+    """A design and those that it is compared with, over the same windows; see `family`.
 
     Attributes
     ----------
-    formula : str
-        Right-hand side, with its tilde.
-    columns : dict
-        Columns that the formula uses: ``{"type": "factor", "levels": [...]}``, ``{"type": "number"}`` or
-        ``{"type": "integer"}``.
-    coefficients : list of str, (p,)
-        Names of the columns of the design matrix.
-    terms : dict of str to list of str
-        Coefficients of each term.
-    state : dict
-        formulaic's state: centres, scales, knots and categories.
-    basis : list of list of float, (p, p)
-        Upper triangular R of the QR decomposition of the whole design matrix. Moments are taken of X R⁻¹, so that two
-        nearly equal columns cost no precision.
-    vif : dict of str to float
-        Variance inflation factor of each coefficient but the intercept, 1 or more.
-    rank, rows, dropped : int
-        Rank (always p), windows used, windows left out for a missing value.
+    main : Design
+    others : dict of str to Design
+        By formula.
+    coefficients : list of str, (p_u,)
+        Names of the columns of U: those of `main`, then what the others add.
+    added : dict of str to list of int
+        Columns that each other design adds to U.
+    basis : list of list of float, (p_u, p_u)
+        R of the QR decomposition of U, as `Design.basis`.
+    within : dict of str to list of list of float, (p_u, p)
+        Columns of each design, by formula and `main` first, in those of U.
+    rows, dropped : int
+        Windows used; windows left out since one of the formulas cannot use them.
     missing : dict of str to int
         Missing values per column used.
     """
 
-    formula: str
-    columns: dict
+    main: Design
+    others: dict
     coefficients: list
-    terms: dict
-    state: dict
+    added: dict
     basis: list
-    vif: dict
-    rank: int
+    within: dict
     rows: int
     dropped: int
     missing: dict
 
     @property
-    def levels(self):
-        """Levels of every factor, the reference first: dict of str to list of str."""
-        return {name: column["levels"] for name, column in self.columns.items() if column["type"] == "factor"}
+    def formula(self):
+        """Formula of the main design."""
+        return self.main.formula
+
+    @property
+    def columns(self):
+        """Columns that the formulas use: dict as `Design.columns`."""
+        return {name: column for each in (*self.others.values(), self.main) for name, column in each.columns.items()}
 
     def to_json(self):
-        """The design as a dict that `json.dumps` takes; floats survive exactly."""
+        """The family as a dict that `json.dumps` takes; floats survive exactly."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, state):
-        """The design from the dict that `to_json` gave."""
-        return cls(**state)
+        """The family from the dict that `to_json` gave."""
+        others = {formula: Design.from_json(each) for formula, each in state["others"].items()}
+        return cls(**{**state, "main": Design.from_json(state["main"]), "others": others})
 
     def account(self):
-        """What was found: everything but the basis and formulaic's state."""
-        return {key: value for key, value in self.to_json().items() if key not in ("basis", "state")}
+        """What was found: that of `main`, the windows of the family, and under ``compare`` those of the others."""
+        found = {key: getattr(self, key) for key in ("rows", "dropped", "missing")}
+        return self.main.account() | found | {"compare": {name: each.account() for name, each in self.others.items()}}
 
 
-def build(formula, table):
-    """Fix the design of a study on the table of all its windows.
+def family(formula, compare, table):
+    """Fix the designs of a study on the table of all its windows.
 
     Parameters
     ----------
     formula : str
         One-sided formula, with or without the tilde.
+    compare : list of str
+        Further formulas, which the first is compared with; may be empty.
     table : pandas.DataFrame
-        One row per window of every recording: columns of events and participants, with dataset, subject, recording,
-        label and onset. Rows with a missing value in a column that the formula uses are left out and counted.
+        As for `build`. Windows that one of the formulas cannot use are left out of all, and counted.
 
     Returns
     -------
-    Design
+    Family
 
     Raises
     ------
     ValueError
-        An unreadable formula, an unknown column, a factor with a single level, a constant or collinear term, a term
-        that is not finite or depends on other rows in a way that cannot be stored, fewer windows than coefficients.
+        As `build`, naming the formula; a formula that stands twice.
     """
-    right = _formula.right_side(formula)
-    names = _formula.columns_used(right, table.columns)
+    rights = [_formula.right_side(each) for each in (formula, *compare)]
+    twice = sorted({right for right in rights if rights.count(right) > 1})
+    if twice:
+        raise ValueError(f"compare: the formula {twice[0]!r} stands twice; compare different ones.")
+    names = list(dict.fromkeys(name for right in rights for name in _formula.columns_used(right, table.columns)))
     present = table[names].notna()
     kept = present.all(axis=1).to_numpy(dtype=bool)
     missing = {name: int((~present[name]).sum()) for name in names}
     if not kept.any():
-        raise ValueError(f"formula {right!r}: none of {len(table)} windows has a value in every column ({missing}).")
-    columns = {name: _column(name, table.loc[kept, name]) for name in names}
-    data = _typed(table.loc[kept], columns)
-    matrix, spec = _formula.materialise(right, data)
-    coefficients = [str(name) for name in spec.column_names]
-    terms = {str(term): [coefficients[i] for i in places] for term, places in spec.term_indices.items()}
-    _check_finite(matrix, coefficients)
-    basis = _triangle(matrix)
-    _check_rank(basis, matrix, coefficients, terms)
-    design = Design(
-        formula=f"~ {right}",
-        columns=columns,
-        coefficients=coefficients,
-        terms=terms,
-        state=_formula.stored(spec),
+        raise ValueError(
+            f"formula {rights[0]!r}: none of {len(table)} windows has a value in every column ({missing})."
+        )
+    table = table.loc[kept]
+    main, others = build(rights[0], table), {}
+    for right in rights[1:]:
+        try:
+            other = build(right, table)
+        except ValueError as error:
+            raise ValueError(f"compare {right!r}: {error}") from error
+        others[other.formula] = other
+    counts = {"rows": int(kept.sum()), "dropped": int((~kept).sum()), "missing": missing}
+    if not others:
+        identity = {main.formula: np.eye(main.rank).tolist()}
+        return Family(main, {}, main.coefficients, {}, main.basis, identity, **counts)
+    designs = [main, *others.values()]
+    chosen, within, basis = _rank.union([apply(each, table)[0] for each in designs], [d.coefficients for d in designs])
+    return Family(
+        main=main,
+        others=others,
+        coefficients=[each.coefficients[j] for each, places in zip(designs, chosen, strict=True) for j in places],
+        added={formula: places for formula, places in zip(others, chosen[1:], strict=True)},
         basis=basis.tolist(),
-        vif=_inflation(basis, coefficients),
-        rank=len(coefficients),
-        rows=int(kept.sum()),
-        dropped=int((~kept).sum()),
-        missing=missing,
+        within={each.formula: columns.tolist() for each, columns in zip(designs, within, strict=True)},
+        **counts,
     )
-    _check_restored(design, table.loc[kept], matrix)
-    return design
 
 
 def apply(design, table):
-    """Rows of the design matrix for a part of the windows.
+    """Rows of the design matrix, of a family those of U, for a part of the windows.
 
     Parameters
     ----------
-    design : Design
+    design : Design or Family
     table : pandas.DataFrame
-        Any rows of the table that `build` was given, in any order.
+        Any rows of the table that `build` or `family` was given, in any order.
 
     Returns
     -------
     matrix : numpy.ndarray of float64, (rows kept, p)
     kept : numpy.ndarray of bool, (rows of table,)
-        False where a column that the formula uses has no value; index the signal with it.
+        False where a column that the formulas use has no value; index the signal with it.
 
     Raises
     ------
     ValueError
         A missing column, or a level that `build` has not seen.
     """
-    absent = [name for name in design.columns if name not in table.columns]
-    if absent:
-        raise ValueError(f"formula {design.formula!r}: the table of windows has no column {', '.join(absent)}.")
-    kept = table[list(design.columns)].notna().all(axis=1).to_numpy(dtype=bool)
-    if not kept.any():
-        return np.zeros((0, len(design.coefficients))), kept
-    matrix, spec = _formula.materialise(
-        _formula.restored(design.formula, design.state), _typed(table.loc[kept], design.columns)
-    )
-    if list(spec.column_names) != design.coefficients:
-        raise ValueError(f"formula {design.formula!r} gives other coefficients than the stored design; build it again.")
-    _check_finite(matrix, design.coefficients)
-    return matrix, kept
+    if isinstance(design, Design):
+        return _design.apply(design, table)
+    kept = _design.usable(design, table)
+    table = table.loc[kept]
+    parts = [_design.apply(design.main, table)[0]]
+    parts += [_design.apply(each, table)[0][:, design.added[formula]] for formula, each in design.others.items()]
+    return np.concatenate(parts, axis=1), kept
 
 
 def contrasts(design, expressions):
@@ -176,9 +175,11 @@ def contrasts(design, expressions):
 
     Parameters
     ----------
-    design : Design
+    design : Design or Family
+        Of a family, its main design.
     expressions : dict of str to str
-        Name of the contrast and what it is: ``{"b against c": "kind[T.b] - kind[T.c]"}``.
+        Name of the contrast and what it is, in coefficients or in levels of factors whatever their coding (see
+        `hedgerow.grid._contrasts`): ``{"faces": "kind[famous] - (kind[unfamiliar] + kind[scrambled]) / 2"}``.
 
     Returns
     -------
@@ -190,127 +191,39 @@ def contrasts(design, expressions):
     ValueError
         An expression that is not one linear combination of the coefficients.
     """
-    from formulaic.utils.constraints import LinearConstraints
-
-    # coefficients hold colons and brackets, which the language reads as operators unless quoted; the longest name wins
-    quoted = "|".join(re.escape(name) for name in sorted(design.coefficients, key=len, reverse=True))
-    pattern = re.compile(rf"`[^`]*`|(?<![\w.])(?:{quoted})(?!\w)")
-    weights = []
-    for name, expression in expressions.items():
-        try:
-            written = pattern.sub(lambda found: f"`{found.group().strip('`')}`", expression)
-            found = LinearConstraints.from_spec(written, variable_names=design.coefficients)
-        except Exception as error:
-            raise ValueError(
-                f"contrast {name!r}: {expression!r} is not a combination of the coefficients "
-                f"{', '.join(design.coefficients)} ({_formula.first_line(error)})."
-            ) from error
-        if found.constraint_matrix.shape[0] != 1 or np.any(found.constraint_values):
+    design = getattr(design, "main", design)
+    weights = np.zeros((len(expressions), len(design.coefficients)))
+    for row, (name, expression) in zip(weights, expressions.items(), strict=True):
+        found = _contrasts.constraints(design, expression, f"contrast {name!r}")
+        if len(found) > 1:
             raise ValueError(f"contrast {name!r}: {expression!r} is more than one sum of coefficients; write one each.")
-        weights.append(np.asarray(found.constraint_matrix, dtype=float)[0])
-    return list(expressions), np.reshape(np.asarray(weights, dtype=float), (-1, len(design.coefficients)))
+        row[:] = found[0]
+    return list(expressions), weights
 
 
-def _text(value):
-    """A level as text; 1.0 is "1", since a missing value elsewhere turns whole numbers into floats."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+def tests(design, expressions):
+    """Weights of combinations of coefficients that are tested to be zero together.
 
+    Parameters
+    ----------
+    design : Design or Family
+        Of a family, its main design.
+    expressions : dict of str to str
+        Name of the test and what it tests: a term (``kind:intensity``: all its coefficients), or contrasts with commas
+        or ``=`` between. Under treatment coding a term that stands in an interaction, too, is tested at the reference
+        level of its partner; sum or Helmert coding tests its mean.
 
-def _column(name, values):
-    """Type of one column without missing values, and its levels if it is a factor."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        used = set(values.unique())
-        levels = [_text(level) for level in values.cat.categories if level in used]
-    elif pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.infer_objects().dtype):
-        if pd.api.types.is_datetime64_any_dtype(values.dtype):
-            raise ValueError(f"formula: column {name!r} holds dates; make a number of them first.")
-        levels = sorted({_text(value) for value in values})
-    else:
-        numbers = pd.to_numeric(values).to_numpy(dtype=float)
-        whole = np.isfinite(numbers).all() and bool(np.all(numbers == np.round(numbers)))
-        return {"type": "integer" if whole else "number"}
-    if len(levels) < 2:
-        raise ValueError(f"formula: factor {name!r} has a single level ({levels[0]!r}) in all windows; leave it out.")
-    return {"type": "factor", "levels": levels}
+    Returns
+    -------
+    names : list of str, (tests,)
+    weights : list of numpy.ndarray of float64, (q, p)
 
-
-def _typed(table, columns):
-    """The columns used, in the types of the design, so that a part of the table is read as the whole was."""
-    data = {}
-    for name, column in columns.items():
-        if column["type"] == "factor":
-            values = [_text(value) for value in table[name]]
-            unknown = sorted(set(values) - set(column["levels"]))
-            if unknown:
-                raise ValueError(
-                    f"column {name!r} has a level {unknown[0]!r} that the design was not built with "
-                    f"({', '.join(column['levels'])}); build the design on all recordings."
-                )
-            data[name] = pd.Categorical(values, categories=column["levels"])
-        else:
-            data[name] = pd.to_numeric(table[name]).to_numpy(dtype=np.int64 if column["type"] == "integer" else float)
-    return pd.DataFrame(data, index=range(len(table)))
-
-
-def _triangle(matrix, rows=65536):
-    """R of the QR decomposition (p, p), positive diagonal, block by block so that no second matrix is held."""
-    p = matrix.shape[1]
-    if matrix.shape[0] < p:
-        raise ValueError(f"formula: {p} coefficients but only {matrix.shape[0]} windows; leave terms out.")
-    triangle = np.zeros((0, p))
-    for start in range(0, matrix.shape[0], rows):
-        triangle = np.linalg.qr(np.vstack([triangle, matrix[start : start + rows]]), mode="r")
-    return triangle * np.where(np.diag(triangle) < 0, -1.0, 1.0)[:, None]
-
-
-def _check_finite(matrix, coefficients):
-    """Refuse a design matrix with NaN or infinity, naming the coefficient."""
-    bad = np.count_nonzero(~np.isfinite(matrix), axis=0)
-    if bad.any():
-        worst = int(np.argmax(bad))
-        raise ValueError(
-            f"formula: {coefficients[worst]!r} is not finite in {bad[worst]} of {len(matrix)} windows "
-            "(an infinite value, the logarithm of zero?); change the term or mark those values n/a."
-        )
-
-
-def _check_rank(basis, matrix, coefficients, terms):
-    """Refuse empty, constant and collinear columns, naming coefficient, term and what it repeats (after R's `lm`)."""
-    term_of = {name: term for term, names in terms.items() for name in names}
-    norms = np.linalg.norm(basis, axis=0)
-    for j, name in enumerate(coefficients):
-        where = f"formula: term {term_of[name]!r}, coefficient {name!r},"
-        if norms[j] == 0:
-            raise ValueError(f"{where} is zero in all {len(matrix)} windows: no window has that combination.")
-        earlier = basis[:, :j] / norms[:j]
-        weights = np.linalg.lstsq(earlier, basis[:, j] / norms[j], rcond=None)[0] if j else np.zeros(0)
-        if np.linalg.norm(basis[:, j] / norms[j] - earlier @ weights) > COLLINEAR:
-            continue
-        if np.ptp(matrix[:, j]) == 0:
-            raise ValueError(f"{where} is constant ({matrix[0, j]:g}) in all {len(matrix)} windows; leave it out.")
-        others = [coefficients[i] for i in np.flatnonzero(np.abs(weights) > 1e-6)]
-        raise ValueError(
-            f"{where} is a combination of {', '.join(others)} in all {len(matrix)} windows; leave one out."
-        )
-
-
-def _inflation(basis, coefficients):
-    """Variance inflation factors from R: spread of a column times its diagonal element of (X'X)⁻¹."""
-    first = 1 if coefficients[0] == "Intercept" else 0
-    inverse = np.linalg.inv(basis)
-    spread = np.sum(basis[first:] ** 2, axis=0)
-    factors = spread * np.sum(inverse**2, axis=1)
-    return {name: float(factors[j]) for j, name in enumerate(coefficients) if j >= first}
-
-
-def _check_restored(design, table, matrix):
-    """Refuse a term whose value in a row changes when other rows are not there or the state has been through JSON."""
-    restored = Design.from_json(json.loads(json.dumps(design.to_json(), allow_nan=False)))
-    part = slice(len(table) // 4, len(table) // 4 + max(1, len(table) // 3))
-    again, kept = apply(restored, table.iloc[part])
-    wrong = ~np.isclose(again, matrix[part], rtol=1e-9, atol=1e-12 * np.abs(matrix).max()).all(axis=0)
-    if not kept.all() or wrong.any():
-        raise ValueError(
-            f"formula: {design.coefficients[int(np.argmax(wrong))]!r} depends on the other rows of the table in a way "
-            "that cannot be applied to one recording at a time; use center(), scale(), poly() or bs()."
-        )
+    Raises
+    ------
+    ValueError
+        An expression that is not a list of linear combinations of the coefficients.
+    """
+    design = getattr(design, "main", design)
+    return list(expressions), [
+        _contrasts.constraints(design, expression, f"test {name!r}") for name, expression in expressions.items()
+    ]
