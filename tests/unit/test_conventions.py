@@ -18,10 +18,11 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 ONLY_TELL = {"why"}
 
 #: Modules that may be imported whenever the Snakefile is parsed: standard library only.
-PARSED = "_annex account cluster config fetch filters layout overrides progress provenance study why".split()
+PARSED = "_annex account cluster config fetch filters grid/choice layout overrides progress provenance study why"
+PARSED = PARSED.split()
 
 #: Rules that have a GPU where there is one.
-ON_GPU = {"spectra", "grid", "train", "evaluate"}
+ON_GPU = {"spectra", "bootstrap", "train", "evaluate"}
 
 
 def rules():

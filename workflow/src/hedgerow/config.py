@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from ._words import ConfigError
+from .grid import choice
 
 #: Sources from which a dataset is fetched.
 REMOTE = ("openneuro", "nemar")
@@ -106,8 +107,10 @@ def _references(config):
     for name, model in config["models"].items():
         if model["feature"] and config["features"][model["feature"]]["selection"] != model["selection"]:
             raise ConfigError(f"config: models.{name} and its feature {model['feature']!r} use different selections")
+        _model(f"config: models.{name}", model, config["selections"][model["selection"]])
     pairs = [(f"recipes.{name}.highpass", block["highpass"]) for name, block in config["recipes"].items()]
     pairs += [(f"selections.{name}.baseline", block["baseline"]) for name, block in config["selections"].items()]
+    pairs += [(f"models.{name}.lags", block["lags"]) for name, block in config["models"].items()]
     pairs += [
         (f"features.{name}, fmin and fmax,", None if block["fmax"] is None else [block["fmin"], block["fmax"]])
         for name, block in config["features"].items()
@@ -138,6 +141,30 @@ def _dataset(where, block):
     for key, value in block["only"].items():
         if value == []:
             raise ConfigError(f"{where}.only.{key} is an empty list, with which no recording is left; drop the key")
+
+
+def _model(where, block, selection):
+    """What the keys of a model cannot mean together, whatever the data are."""
+    refused = []
+    for people in (1, 10**6):  # what serves a few people or many is for the data to decide
+        try:
+            choice.choose(block["bootstrap"], block["interval"], block["errors"], people)
+        except ValueError as error:
+            refused.append(str(error))
+    if len(refused) == 2:
+        raise ConfigError(f"{where}: {refused[1]}")
+    if block["lags"] is None:
+        return
+    if selection["kind"] != "events" or selection["length"] is not None:
+        raise ConfigError(f"{where}.lags are from an event on: its selection must be of kind 'events', without length")
+    foreign = {key: bool(block[key]) for key in ("feature", "log", "compare", "influence")}
+    foreign |= {"bootstrap": block["bootstrap"] in ("pairs", "wild")}
+    foreign |= {"errors": block["errors"] not in ("auto", "cr1", "cr2")}
+    for key in (key for key, given in foreign.items() if given):
+        raise ConfigError(
+            f"{where}.{key} is {block[key]!r}, which a model with lags cannot have: it is fitted to the continuous "
+            "signal, whose samples are not independent; drop the key, or the lags"
+        )
 
 
 def check_frozen(config, schema, derivatives):

@@ -13,6 +13,8 @@ from . import store, table
 
 #: Columns that say where a window comes from.
 PLACE = ["dataset", "subject", "rec", "store", "window", "label", "onset", "event"]
+#: People below which inference cannot be over them.
+FEWEST_WITH_LAGS = 5
 
 
 def collect(stores, participants, *, events=False):
@@ -106,6 +108,22 @@ def people(recordings, participants, chosen):
     return everybody.assign(label=everybody["dataset"] + "-" + everybody["subject"])
 
 
+def subject_labels(rows):
+    """Person of each row: the column ``person`` where participants.tsv has it, else ``<dataset>/<subject>``."""
+    own = rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)
+    return (rows["person"].where(rows["person"].notna(), own) if "person" in rows else own).to_numpy(dtype=str)
+
+
+def refuse_few(rows):
+    """Raise ValueError where `rows` are of fewer people than a model with lags needs."""
+    found = len(set(subject_labels(rows)))
+    if found < FEWEST_WITH_LAGS:
+        raise ValueError(
+            f"lags: {found} people have events, and a model with lags needs {FEWEST_WITH_LAGS}: samples of a signal "
+            "are not independent, so that its errors are over people; fit the windows instead (`lags: null`)"
+        )
+
+
 def features(parts):
     """Spectra of the windows of many stores as one feature store.
 
@@ -164,10 +182,10 @@ def values(paths, rows, *, log10=False):
     """
     if not len(rows):
         return np.empty((0, 0, 0), dtype=np.float32), {"names": [], "axis": "time", "points": [], "unit": "µV"}
-    out = None
-    for at, block, axes in pieces(paths, rows, log10=log10):
+    out, axes = None, None
+    for at, block, own in pieces(paths, rows, log10=log10):
         if out is None:
-            out = np.empty((len(rows), *block.shape[1:]), dtype=np.float32)
+            out, axes = np.empty((len(rows), *block.shape[1:]), dtype=np.float32), own
         out[at] = block
     return out, axes
 

@@ -233,9 +233,53 @@ class Study:
         return self.parts(f"{FEATURES}/{block['selection']}_{block['feature']}_{{part}}.zarr.zip", dataset, part)
 
     def values_of_few(self, model):
-        """Stores of `values`, where there may be too few people for inference over them; else none: moments do."""
+        """Stores of `values`, where inference may be over trials, asked for or for want of people; else none: moments
+        do."""
+        block = self.config["models"][model]
+        if block["bootstrap"] in ("pairs", "wild"):
+            return self.values(model)
+        if block["bootstrap"] in ("clusters", "wild-clusters") or block["lags"]:
+            return []
         people = {(d, row["subject"]) for d in self.config["datasets"] for row in self.recordings(d)}
         return self.values(model) if len(people) < FEW else []
+
+    def model(self, name, *keys, without=()):
+        """The keys of a model that change the results of a rule, for its parameters: those named, or all but some."""
+        block = self.config["models"][name]
+        return {key: block[key] for key in keys or block if key not in without}
+
+    def grid(self, model, *names):
+        """Files of a model's folder; ``{dataset}`` and ``{part}`` in a name are filled in for every part."""
+        folder = f"results/studies/{self.config['study']}/grid/{model}"
+        found = [self.parts(f"{folder}/{name}") if "{part}" in name else [f"{folder}/{name}"] for name in names]
+        return [path for paths in found for path in paths]
+
+    def moments(self, model):
+        """Moments of every part: of windows, or of the continuous signal where the model has lags."""
+        kind = "rerp" if self.config["models"][model]["lags"] else "moments"
+        return self.grid(model, f"{kind}_{{dataset}}_{{part}}.npz")
+
+    def drawn(self, model, names):
+        """Files `names` of the blocks of replicates of a model; none where it resamples nothing."""
+        return [] if self.config["models"][model]["bootstrap"] == "none" else self.grid(model, *names)
+
+    def influences(self):
+        """Tables of how much each window weighs, of the models that ask for them."""
+        asked = [name for name, block in self.config["models"].items() if block["influence"]]
+        return [path for name in asked for path in self.grid(name, "influence_{dataset}_{part}.tsv")]
+
+    def unfinished(self, model, scatteritem):
+        """Where a bootstrap keeps what it has drawn (no output: Snakemake would delete it after a fault)."""
+        return self.grid(model, f"unfinished/{scatteritem}")[0]
+
+    def largest_mb(self):
+        """Megabytes of raw signal of the largest part of a dataset."""
+        names, parts = self.config["datasets"], self.config["parts"]
+        return max(self.size_mb(name, f"{part}of{parts}") for name in names for part in range(parts))
+
+    def mb(self, paths):
+        """Megabytes of files that are there, rounded up; what a job asks memory by once its inputs are made."""
+        return -(-sum(os.path.getsize(path) for path in paths) // 10**6)
 
     def manifest(self, selection):
         """Table of the study's windows stores of one selection."""
