@@ -2,8 +2,8 @@
 
 ``kind[famous] - kind[scrambled]`` speaks of levels and means the same under every coding of the factor. A level stands
 for its marginal mean: the prediction for it, with the other factors averaged over their levels and the numbers at their
-mean over all windows. ``kind[T.famous]`` is a coefficient. Where a name is both (``kind[famous]`` without an intercept),
-it is the level; between backticks it is the coefficient.
+mean over all windows. ``kind[T.famous]`` is a coefficient. Where a name is both (``kind[famous]`` without
+an intercept), it is the level; between backticks it is the coefficient.
 
 Source of the marginal means: S. R. Searle, F. M. Speed & G. A. Milliken (1980), Am. Stat. 34:216-221, as in R's
 package emmeans.

@@ -14,6 +14,7 @@ import dataclasses
 import numpy as np
 
 from hedgerow import _array
+from hedgerow.grid._sums import listed
 
 #: An eigenvalue of G closer to 1: the group fits that direction alone, its residuals say nothing, and the
 #: pseudo-inverse takes the place of the inverse.
@@ -111,7 +112,7 @@ def alone(parts, solution, groups):
     for g in np.flatnonzero(fitted.any(axis=1)).tolist():
         own = xp.take(parts.vectors[g, ...], _array.like(np.flatnonzero(fitted[g]), norms), axis=1)
         share = _array.to_numpy(xp.sqrt(xp.sum(xp.matmul(solution.coefficients, own) ** 2, axis=1)) / norms)
-        named = ", ".join(solution.names[j] for j in np.flatnonzero(share > 0.01))
+        named = listed([solution.names[j] for j in np.flatnonzero(share > 0.01)])
         found.append(
             f"group {str(groups[g])!r} alone determines part of {named}: no other group tells how that varies between "
             "groups, so that its error is too small."

@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 
+from hedgerow.grid._sums import listed
+
 #: A column whose part that no other column explains is smaller than this share of it is collinear (as in R's `lm`).
 COLLINEAR = 1e-7
 
@@ -41,9 +43,7 @@ def check(basis, matrix, coefficients, terms):
             raise ValueError(f"{where} is constant ({matrix[0, j]:g}) in all {len(matrix)} windows; leave it out.")
         weights = np.linalg.lstsq(basis[:, :j] / norms[:j], basis[:, j] / norms[j], rcond=None)[0]
         others = [coefficients[i] for i in np.flatnonzero(np.abs(weights) > 1e-6)]
-        raise ValueError(
-            f"{where} is a combination of {', '.join(others)} in all {len(matrix)} windows; leave one out."
-        )
+        raise ValueError(f"{where} is a combination of {listed(others)} in all {len(matrix)} windows; leave one out.")
 
 
 def inflation(basis, coefficients):
@@ -93,6 +93,6 @@ def union(matrices, names):
     weights = np.where(np.abs(weights) > 1e-10, weights, 0) * norms / norms[taken][:, None]
     for j in (*taken, *same):
         weights[:, j] = np.eye(len(taken))[taken.index(same.get(j, j))]
-    starts = np.cumsum([0, *(each.shape[1] for each in matrices)])
+    starts = np.cumsum([0, *(each.shape[1] for each in matrices)]).tolist()
     chosen = [[j - start for j in taken if start <= j < stop] for start, stop in itertools.pairwise(starts)]
     return chosen, np.split(weights, starts[1:-1], axis=1), triangle(columns[:, taken])

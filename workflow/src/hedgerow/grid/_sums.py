@@ -178,16 +178,22 @@ def whiten(moments, *, names=None):
     ValueError
         A direction of the coefficients about which these windows say nothing.
     """
-    xp = _array.namespace(moments["XtX"])
-    total = xp.sum(moments["XtX"], axis=0)
-    spread = xp.sqrt(xp.linalg.diagonal(total))
-    scale = xp.where(spread > 0, 1 / xp.where(spread > 0, spread, xp.ones_like(spread)), xp.ones_like(spread))
-    values, vectors = xp.linalg.eigh(total * scale[:, None] * scale[None, :])
+    scale, values, vectors = spectrum(moments)
+    xp = _array.namespace(values)
     if float(values[0]) <= SINGULAR * float(values[-1]):
         lost = _array.to_numpy(values) <= SINGULAR * float(values[-1])
         directions = _array.to_numpy(xp.linalg.solve(moments["basis"], scale[:, None] * vectors))[:, lost]
         raise ValueError(_unestimable(directions, int(np.sum(moments["n"])), names))
     return scale[:, None] * vectors / xp.sqrt(values)[None, :]
+
+
+def spectrum(moments):
+    """Scale (p,), eigenvalues (p,) ascending and vectors (p, p) of the scaled sum of XtX: sum = D⁻¹ V Λ V' D⁻¹."""
+    xp = _array.namespace(moments["XtX"])
+    total = xp.sum(moments["XtX"], axis=0)
+    spread = xp.sqrt(xp.linalg.diagonal(total))
+    scale = 1 / xp.where(spread > 0, spread, xp.ones_like(spread))
+    return scale, *xp.linalg.eigh(total * scale[:, None] * scale[None, :])
 
 
 def combination(moments, half, weights=None):
@@ -219,6 +225,11 @@ def _unestimable(directions, windows, names):
     part = np.linalg.norm(directions / np.max(np.abs(directions), axis=0), axis=1)
     return (
         f"{windows} windows cannot tell apart or determine the coefficients "
-        f"{', '.join(names[j] for j in np.flatnonzero(part > 0.01))}: "
+        f"{listed([names[j] for j in np.flatnonzero(part > 0.01)])}: "
         "a level may have no window left; leave the term out."
     )
+
+
+def listed(names, most=6):
+    """The names, of many the first few and how many more there are."""
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"

@@ -59,7 +59,7 @@ def fit_moments(moments, *, weights=None, tests=(), errors="cr2", names=None):
     xp = _array.namespace(solution.gamma)
     squares = xp.sum(moments["YtY"], axis=0)
     explained = xp.sum(solution.gamma**2, axis=0)
-    residual = _rounded(squares - explained, squares, "sums")
+    residual = rounded(squares - explained, squares, "sums")
     if errors == "classical":
         found = estimators.classical(solution, residual)
     else:
@@ -107,11 +107,22 @@ def fit(X, Y, groups=None, *, weights=None, tests=(), errors="hc3", names=None):
     rows = xp.matmul(rebased(X, sums["basis"], Y), solution.half)
     Y = xp.reshape(Y, (Y.shape[0], math.prod(Y.shape[1:])))
     residual, found = estimators.over_rows(solution, rows, Y, errors)
-    residual = _rounded(residual, sums["YtY"][0, :], "windows")
+    residual = rounded(residual, sums["YtY"][0, :], "windows")
     if errors == "classical":
         found = estimators.classical(solution, residual)
     sums["n"] = None if groups is None else np.unique(np.asarray(groups, dtype=str), return_counts=True)[1]
     return _result(solution, residual, sums, found, errors)
+
+
+def criteria(residual, n, p):
+    """Log-likelihood, AIC and BIC (dict of arrays (m,)) of n windows, p coefficients and residual sums of squares (m,).
+
+    The variance is not counted as a coefficient, as in statsmodels. NaN where there is no residual.
+    """
+    xp = _array.namespace(residual)
+    left = xp.where(residual > 0, residual, xp.full_like(residual, xp.nan))
+    loglik = -n / 2 * (xp.log(left * (2 * math.pi / n)) + 1)
+    return {"loglik": loglik, "aic": 2 * p - 2 * loglik, "bic": math.log(n) * p - 2 * loglik}
 
 
 def _solve(moments, weights, tests, names):
@@ -134,8 +145,8 @@ def _solve(moments, weights, tests, names):
     )
 
 
-def _rounded(residual, squares, source):
-    """Residual sum of squares, 0 where it is rounding error."""
+def rounded(residual, squares, source):
+    """Residual sum of squares (m,), 0 where it is rounding error; `source` is a key of `ROUNDING`."""
     xp = _array.namespace(residual)
     return xp.where(residual > ROUNDING[source] * squares, residual, xp.zeros_like(residual))
 
@@ -151,7 +162,6 @@ def _result(solution, residual, moments, found, errors):
     explained, spans = _explained(solution)
     whole = residual + explained
     r2 = 1 - residual / xp.where(whole > 0, whole, gap)
-    loglik = -n / 2 * (xp.log(xp.where(exact, gap, residual) * (2 * math.pi / n)) + 1)
     counts = moments["n"]
     return {
         "coef": coef,
@@ -162,9 +172,7 @@ def _result(solution, residual, moments, found, errors):
         "sigma": xp.sqrt(residual / (n - p)),
         "r2": r2,
         "r2_adjusted": 1 - (n - spans) / (n - p) * (1 - r2),
-        "loglik": loglik,
-        "aic": 2 * p - 2 * loglik,
-        "bic": math.log(n) * p - 2 * loglik,
+        **criteria(residual, n, p),
         "account": {
             "windows": n,
             "clusters": None if counts is None else len(counts),
