@@ -80,9 +80,8 @@ def picture(figure, *, dpi=144, palette=None):
         from PIL import Image
 
         drawn, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
-        few = drawn.quantize(palette, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        # the nearest colour of the palette to white is not white
-        few.putpalette([255 if value >= 253 else value for value in few.getpalette()])
+        # rare colours (the ends of a scale) and faint ones (pale cells) both keep one of their own
+        few = drawn.quantize(palette, method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
         few.save(buffer, format="png", optimize=True)
     uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return {"uri": uri, "width": round(figure.get_figwidth() * PIXELS)}

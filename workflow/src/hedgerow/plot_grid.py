@@ -111,12 +111,13 @@ def _rows(values, sure, firm, scale, course, points, names, positions, units, pe
         if signed:
             zero(middle, points)
         middle.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=8.5, borderaxespad=0, handlelength=1.2)
-        for place, (channel, point) in enumerate(found[:heads]):
+        for place, (channel, point) in enumerate(sorted(found[:heads], key=lambda peak: peak[1])):
             axes = figure.add_subplot(part[1, place])
             limits = (scale["vmin"], scale["vmax"])
             topography(axes, values[row][:, point], positions, limits, cmap=scale["cmap"], mark=channel)
             title = f"{names[channel]}, {points[point]:.4g} {xlabel.split('(')[-1][:-1]}"
-            axes.set_title(title, fontweight="normal", loc="center", fontsize=8.5)
+            weight = "bold" if (channel, point) == found[0] else "normal"
+            axes.set_title(title, fontweight=weight, loc="center", fontsize=8.5)
         lefts.append(left)
     figure.colorbar(image, ax=lefts, aspect=28, pad=0.02, shrink=max(0.3, 0.95 / len(units)))
     return figure
@@ -208,7 +209,7 @@ def fit(points, parts, *, names, positions, units, xlabel):
     figure = Figure(figsize=(10, 2.2 * len(units)), layout="constrained")
     grid, order = figure.subplots(len(units), len(parts), squeeze=False), front_to_back(positions)
     for column, (title, values) in enumerate(parts.items()):
-        scale = {"vmin": 0.0, "vmax": float(np.nanmax(values)) or 1.0, "cmap": "viridis"}
+        scale = {"vmin": float(np.nanmin(values)), "vmax": float(np.nanmax(values)), "cmap": "viridis"}
         for axes, unit, each in zip(grid[:, column], units, values):
             image = _image(axes, points, each[order], None, scale, [names[k] for k in order], 1.5)
             axes.set_title(" · ".join(filter(None, (unit, title))))

@@ -17,6 +17,9 @@ MOST_UNITS = 4
 #: Most peaks of a picture; least distance of two of them in ms and Hz; least prominence, as a share of the largest.
 PEAKS, APART, PROMINENT = 3, {"time": 60.0, "frequency": 3.0}, 0.3
 
+#: As many are enough for maps, at a third of the space.
+PALETTE = 256
+
 #: A formula or coefficient of more letters is cut in the title of a panel.
 LETTERS = 34
 
@@ -96,7 +99,7 @@ def _model(name, path, said, influences, places):
 
 #: Arrays whose first dimension is the unit.
 _BY_UNIT = set("unit coef se t p p_fdr ci_low ci_high df F p_F df1 df2 sigma r2 r2_adjusted aic bic".split())
-_BY_UNIT |= {"model_aic", "model_bic"}
+_BY_UNIT |= {"model_aic", "model_bic", "model_p_F"}
 
 
 def _person(label):
@@ -125,7 +128,7 @@ def _coefficient(k, name, arrays, context):
     sure = (low > 0) | (high < 0)
     firm = found["p_fdr"] <= 1 - context["model"]["level"]
     peaks = _peaks(coef, firm, points, context["axis"], signed)
-    unit = f"{context['unit']}{per(name, design)}"
+    unit = f"{context['unit']}{methods.per(name, design)}"
     figure = plot_grid.coefficient(
         points, coef, low, high, peaks=peaks, unit=unit, signed=signed, firm=firm if signed else None, **common
     )
@@ -140,12 +143,12 @@ def _coefficient(k, name, arrays, context):
     return {
         "name": name,
         "place": k,
-        "meaning": context["model"]["contrasts"].get(name) or meaning(name, design),
+        "meaning": context["model"]["contrasts"].get(name) or methods.meaning(name, design),
         "unit": unit,
         "signed": signed,
         "peaks": max(map(len, peaks)),
         "rows": rows,
-        "picture": picture(figure),
+        "picture": picture(figure, palette=PALETTE),
     }
 
 
@@ -157,8 +160,9 @@ def _degrees(df, point):
 def _peaks(values, sure, points, axis, signed=True):
     """Channels and points that a picture shows for each unit: the largest magnitude after the event, then further ones.
 
-    Further peaks are those of the largest magnitude over channels among the `sure` cells, the most prominent first. Where zero means nothing (a mean level) the largest value is the edge of a spectrum; then it is the most
-    prominent bump of the mean over units and channels, if there is one.
+    Further peaks are those of the largest magnitude over channels among the `sure` cells, the most prominent first.
+    Where zero means nothing (a mean level) the largest value is the edge of a spectrum; then it is the most prominent
+    bump of the mean over units and channels, if there is one.
     """
     within = np.flatnonzero(points >= 0) if (points >= 0).any() else np.arange(len(points))
     if not signed:
@@ -207,7 +211,7 @@ def _courses(drawn, arrays, context):
         xlabel=common["xlabel"],
         unit=alike[0]["unit"],
     )
-    return {"picture": picture(figure), "names": [part["name"] for part in alike]}
+    return {"picture": picture(figure, palette=PALETTE), "names": [part["name"] for part in alike]}
 
 
 def _cut(text):
@@ -217,7 +221,7 @@ def _cut(text):
 def _test(k, name, arrays, context):
     statistic, p = arrays["F"][:, k], arrays["p_F"][:, k]
     common, points = context["common"], context["points"]
-    fdr = np.stack([false_discovery_control(each, axis=None).reshape(each.shape) for each in np.nan_to_num(p, nan=1.0)])
+    fdr = _fdr(p)
     firm = fdr <= 1 - context["model"]["level"]
     peaks = _peaks(statistic, firm, points, context["axis"])
     threshold = [float(f[seen].min()) if seen.any() else np.nan for f, seen in zip(statistic, firm)]
@@ -229,7 +233,19 @@ def _test(k, name, arrays, context):
         here |= {key: _degrees(arrays[key][row, k], point) for key in ("df1", "df2")}
         here |= {"value": float(statistic[at]), "p": float(p[at]), "p_fdr": float(fdr[at])}
         rows.append(here | {"share_fdr": float(firm[row].mean())})
-    return {"name": name, "what": context["model"]["tests"].get(name, name), "rows": rows, "picture": picture(figure)}
+    return {
+        "name": name,
+        "what": context["model"]["tests"].get(name, name),
+        "rows": rows,
+        "picture": picture(figure, palette=PALETTE),
+    }
+
+
+def _fdr(p):
+    """p (units, channels, points) after Benjamini & Hochberg (1995) over the cells of each unit; NaN counts as 1."""
+    return np.stack(
+        [false_discovery_control(each, axis=None).reshape(each.shape) for each in np.nan_to_num(p, nan=1.0)]
+    )
 
 
 def _comparison(arrays, context):
@@ -240,9 +256,13 @@ def _comparison(arrays, context):
     deltas = aic - aic.min(axis=1, keepdims=True)
     titles = [_cut(label) for label in labels]
     figure = plot_grid.comparison(context["points"], deltas, labels=titles, **context["common"])
+    p = arrays.get("model_p_F", np.full_like(aic, np.nan))
     rows = [
         {
             "name": label,
+            "nested": None
+            if np.isnan(p[:, k]).any()
+            else float((_fdr(p[:, k]) <= 1 - context["model"]["level"]).mean()),
             "best": float((deltas[:, k] == 0).mean()),
             "close": float((deltas[:, k] <= 2).mean()),
             "far": float((deltas[:, k] > 10).mean()),
@@ -251,7 +271,8 @@ def _comparison(arrays, context):
         }
         for k, label in enumerate(labels)
     ]
-    return {"picture": picture(figure), "rows": rows}
+    tested = any(row["nested"] is not None for row in rows)
+    return {"picture": picture(figure, palette=PALETTE), "rows": rows, "tested": tested}
 
 
 def _fit(arrays, context):
@@ -259,29 +280,4 @@ def _fit(arrays, context):
     if arrays["r2"].ndim < 3:
         return None
     parts = {"R²": arrays["r2"], f"Residual standard deviation ({context['unit']})": arrays["sigma"]}
-    return picture(plot_grid.fit(context["points"], parts, **context["common"]))
-
-
-def per(name, design):
-    """What the unit of a coefficient is divided by: its numeric regressors."""
-    columns = design["columns"]
-    factors = [part for part in name.split(":") if part in columns and columns[part]["type"] != "factor"]
-    return f" per unit of {' × '.join(factors)}" if factors else ""
-
-
-def meaning(name, design):
-    """A coefficient of plain treatment coding in words; empty for what has none (contrasts, transformed regressors)."""
-    if name == "Intercept" and "(" in design["formula"]:
-        return "expected value where all other terms are 0"
-    if name == "Intercept":
-        base = [f"{column} = {known['levels'][0]}" for column, known in design["columns"].items() if "levels" in known]
-        zero = [f"{column} = 0" for column, known in design["columns"].items() if "levels" not in known]
-        return f"expected value at {', '.join(base + zero)}" if base + zero else "mean"
-    words = []
-    for part in name.split(":"):
-        column, _, level = part.partition("[T.")
-        known = design["columns"].get(column)
-        if known is None:
-            return ""
-        words.append(f"{level[:-1]} − {known['levels'][0]}" if level else f"slope of {column}")
-    return words[0] if len(words) == 1 else f"interaction: {' × '.join(f'({word})' for word in words)}"
+    return picture(plot_grid.fit(context["points"], parts, **context["common"]), palette=PALETTE)

@@ -1,4 +1,4 @@
-"""How the errors and intervals of a model were made, in sentences for a reader who was not there."""
+"""How the errors and intervals of a model were made, and what its coefficients are, in words."""
 
 import numpy as np
 
@@ -79,3 +79,28 @@ def _interval(choice, block):
     replicates = f"{block['replicates']:,}".replace(",", "\u202f")
     kind = INTERVALS[choice["interval"]]
     return f"{level} intervals: {kind} over {replicates} replicates (seed {block['seed']}) in which {how}{why}."
+
+
+def per(name, design):
+    """What the unit of a coefficient is divided by: its numeric regressors."""
+    columns = design["columns"]
+    factors = [part for part in name.split(":") if part in columns and columns[part]["type"] != "factor"]
+    return f" per unit of {' × '.join(factors)}" if factors else ""
+
+
+def meaning(name, design):
+    """A coefficient of plain treatment coding in words; empty for what has none (contrasts, transformed regressors)."""
+    if name == "Intercept" and "(" in design["formula"]:
+        return "expected value where all other terms are 0"
+    if name == "Intercept":
+        base = [f"{column} = {known['levels'][0]}" for column, known in design["columns"].items() if "levels" in known]
+        zero = [f"{column} = 0" for column, known in design["columns"].items() if "levels" not in known]
+        return f"expected value at {', '.join(base + zero)}" if base + zero else "mean"
+    words = []
+    for part in name.split(":"):
+        column, _, level = part.partition("[T.")
+        known = design["columns"].get(column)
+        if known is None:
+            return ""
+        words.append(f"{level[:-1]} − {known['levels'][0]}" if level else f"slope of {column}")
+    return words[0] if len(words) == 1 else f"interaction: {' × '.join(f'({word})' for word in words)}"
