@@ -24,55 +24,111 @@ def cells(Y):
     return Y.reshape(len(Y), -1).T
 
 
-def test_equals_statsmodels(xp, data):
+WEIGHTS = np.array([[0, 1.0, -1, 0], [0, 0, 1, 0.5], [2, 0, 0, 0]])
+TESTS = [np.eye(4)[1:], np.array([[0, 1.0, 0, 0]]), np.array([[0, 1.0, -1, 0], [0, 2.0, -2, 0]])]  # the last: one twice
+
+
+def test_estimates_and_criteria_equal_statsmodels(xp, data):
     X, Y, subject = data
-    basis = ols.basis_of(X)
-    found = ols.fit(ols.moments(X, xp.asarray(Y), subject, basis=basis))
-    assert type(found["coef"]) is type(xp.asarray(Y)) and found["coef"].dtype == xp.float64
-    for j, y in enumerate(cells(Y)):
-        model = sm.OLS(y, X).fit()
-        robust = sm.OLS(y, X).fit(cov_type="cluster", cov_kwds={"groups": np.unique(subject, return_inverse=True)[1]})
-        for key, expected in {
-            "coef": model.params,
-            "se": model.bse,
-            "t": model.tvalues,
-            "se_cluster": robust.bse,
-            "t_cluster": robust.tvalues,
-        }.items():
-            np.testing.assert_allclose(_array.to_numpy(found[key])[:, j], expected, rtol=1e-10, err_msg=key)
-        assert float(found["r2"][j]) == pytest.approx(model.rsquared, rel=1e-10)
-        assert float(found["sigma"][j]) == pytest.approx(np.sqrt(model.scale), rel=1e-10)
-    assert (found["df"], found["df_cluster"]) == (146, 8)
-    assert found["account"]["windows_per_cluster"] == [5, 30] and found["account"]["warnings"] == []
+    moments = ols.moments(X, xp.asarray(Y), subject, basis=ols.basis_of(X))
+    for found in (
+        ols.fit_moments(moments, errors="classical", tests=TESTS),
+        ols.fit(X, xp.asarray(Y), errors="classical", tests=TESTS),
+    ):
+        assert type(found["coef"]) is type(xp.asarray(Y)) and found["coef"].dtype == xp.float64
+        for j, y in enumerate(cells(Y)):
+            model = sm.OLS(y, X).fit()
+            for key, expected in {
+                "coef": model.params,
+                "se": model.bse,
+                "t": model.tvalues,
+                "F": [model.f_test(TESTS[0]).fvalue, model.f_test(TESTS[1]).fvalue, model.f_test(TESTS[2][:1]).fvalue],
+            }.items():
+                np.testing.assert_allclose(_array.to_numpy(found[key])[:, j], expected, rtol=1e-10, err_msg=key)
+            for key, name in {
+                "r2": "rsquared",
+                "r2_adjusted": "rsquared_adj",
+                "loglik": "llf",
+                "aic": "aic",
+                "bic": "bic",
+            }.items():
+                assert float(found[key][j]) == pytest.approx(getattr(model, name), rel=1e-10), key
+            assert float(found["sigma"][j]) == pytest.approx(np.sqrt(model.scale), rel=1e-10)
+        assert found["df"].tolist() == [146.0] * 4
+        assert (found["df1"].tolist(), found["df2"].tolist()) == ([3, 1, 1], [146, 146, 146])
 
 
-def test_rows_and_moments_agree(data):
+@pytest.mark.parametrize("errors", ["hc0", "hc1", "hc2", "hc3", "cr1"])
+def test_robust_errors_and_tests_equal_statsmodels(xp, data, errors):
     X, Y, subject = data
-    by_rows, by_sums = ols.fit_rows(X, Y, subject), ols.fit(ols.moments(X, Y, subject))
-    for key in ("coef", "se", "t", "se_cluster", "t_cluster", "sigma", "r2"):
-        np.testing.assert_allclose(by_rows[key], by_sums[key], rtol=1e-9, err_msg=key)
-    assert np.isnan(ols.fit_rows(X, Y)["se_cluster"]).all() and np.isfinite(ols.fit_rows(X, Y)["se"]).all()
-
-
-def test_contrast_equals_statsmodels(data):
-    X, Y, subject = data
-    weights = np.array([[0, 1.0, -1, 0], [0, 0, 1, 0.5]])
-    found = ols.contrast(ols.moments(X, Y, subject, basis=ols.basis_of(X)), weights)
+    found = ols.fit(X, xp.asarray(Y), subject, errors=errors, weights=WEIGHTS, tests=TESTS)
     groups = np.unique(subject, return_inverse=True)[1]
+    options = {"cov_kwds": {"groups": groups, "df_correction": True}} if errors == "cr1" else {}
+    kind = "cluster" if errors == "cr1" else errors.upper()
     for j, y in enumerate(cells(Y)):
-        plain = sm.OLS(y, X).fit().t_test(weights)
-        robust = sm.OLS(y, X).fit(cov_type="cluster", cov_kwds={"groups": groups}).t_test(weights)
-        np.testing.assert_allclose(found["coef"][:, j], plain.effect, rtol=1e-10)
-        np.testing.assert_allclose(found["se"][:, j], plain.sd.ravel(), rtol=1e-10)
-        np.testing.assert_allclose(found["se_cluster"][:, j], robust.sd.ravel(), rtol=1e-10)
+        model = sm.OLS(y, X).fit(cov_type=kind, use_t=True, **options)
+        told = model.t_test(WEIGHTS)
+        np.testing.assert_allclose(_array.to_numpy(found["coef"])[:, j], told.effect, rtol=1e-10)
+        np.testing.assert_allclose(_array.to_numpy(found["se"])[:, j], told.sd.ravel(), rtol=1e-10)
+        np.testing.assert_allclose(_array.to_numpy(found["t"])[:, j], told.tvalue.ravel(), rtol=1e-10)
+        tests = [model.f_test(test) for test in (*TESTS[:2], TESTS[2][:1])]
+        np.testing.assert_allclose(_array.to_numpy(found["F"])[:, j], [each.fvalue for each in tests], rtol=1e-10)
+        assert found["df"].tolist() == [told.df_denom] * 3
+        assert found["df2"].tolist() == [each.df_denom for each in tests]
+    assert found["account"]["errors"] == errors and found["account"]["warnings"] == []
+    assert found["account"]["clusters"] == 9 and found["account"]["windows_per_cluster"] == [5, 30]
+
+
+@pytest.mark.parametrize("errors", ["classical", "cr1", "cr2"])
+def test_rows_and_moments_agree(data, errors):
+    X, Y, subject = data
+    moments = ols.moments(X, Y, subject)
+    by_rows, by_sums = (
+        ols.fit(X, Y, subject, errors=errors, tests=TESTS),
+        ols.fit_moments(moments, errors=errors, tests=TESTS),
+    )
+    for key in by_rows.keys() - {"account"}:
+        np.testing.assert_allclose(by_rows[key], by_sums[key], rtol=1e-9, err_msg=key)
+    assert by_rows["account"] == by_sums["account"]
+
+
+def test_many_windows_and_coefficients_equal_statsmodels(rng):
+    """n = 2000, p = 120: several blocks of rows, clusters in disorder, a test of 25 coefficients."""
+    X = np.column_stack([np.ones(2000), rng.normal(size=(2000, 119)) * rng.uniform(0.01, 100, 119)])
+    Y = (rng.normal(size=(2000, 70)) * (1 + X[:, 1:2] ** 2)).astype(np.float32)
+    groups = rng.integers(0, 150, 2000)
+    test = np.eye(120)[5:30]
+    for errors, kind in {"classical": "nonrobust", "hc0": "HC0", "hc3": "HC3", "cr1": "cluster"}.items():
+        found = ols.fit(X, Y, groups.astype(str), errors=errors, tests=[test])
+        options = {"cov_kwds": {"groups": groups}} if errors == "cr1" else {}
+        for j in (0, 69):
+            model = sm.OLS(Y[:, j].astype(float), X).fit(cov_type=kind, use_t=True, **options)
+            np.testing.assert_allclose(found["coef"][:, j], model.params, rtol=1e-9, atol=1e-12)
+            np.testing.assert_allclose(found["se"][:, j], model.bse, rtol=1e-10, err_msg=errors)
+            np.testing.assert_allclose(found["F"][0, j], model.f_test(test).fvalue, rtol=1e-9, err_msg=errors)
+
+
+def test_an_offset_costs_no_digits_from_the_windows(data):
+    X, Y, _ = data
+    plain, moved = ols.fit(X, Y, errors="hc3"), ols.fit(X, Y + 1e7, errors="hc3")
+    for key in ("se", "sigma", "r2", "aic"):
+        np.testing.assert_allclose(moved[key], plain[key], rtol=1e-7, err_msg=key)
+
+
+def test_the_same_input_gives_the_same_bits(data):
+    X, Y, subject = data
+    for errors in ("hc3", "cr2"):
+        one, two = (ols.fit(X, Y, subject, errors=errors, tests=TESTS) for _ in range(2))
+        for key in one.keys() - {"account"}:
+            np.testing.assert_array_equal(one[key], two[key])
 
 
 def test_r2_is_about_zero_without_a_constant(data):
     X, Y, subject = data
-    found = ols.fit(ols.moments(X[:, 1:3], Y, subject))
-    expected = [sm.OLS(y, X[:, 1:3]).fit().rsquared_adj for y in cells(Y)]
-    adjusted = 1 - (1 - found["r2"]) * 150 / 148
-    np.testing.assert_allclose(adjusted, expected, rtol=1e-10)
+    found = ols.fit_moments(ols.moments(X[:, 1:3], Y, subject))
+    models = [sm.OLS(y, X[:, 1:3]).fit() for y in cells(Y)]
+    np.testing.assert_allclose(found["r2"], [model.rsquared for model in models], rtol=1e-10)
+    np.testing.assert_allclose(found["r2_adjusted"], [model.rsquared_adj for model in models], rtol=1e-10)
 
 
 def test_parts_add_up_in_any_order(xp, data):
@@ -99,7 +155,7 @@ def test_moments_survive_a_file(tmp_path, data):
     np.savez(tmp_path / "moments.npz", **made)
     with np.load(tmp_path / "moments.npz") as read:
         again = {key: read[key] for key in read.files}
-    assert np.array_equal(ols.fit(again)["coef"], ols.fit(made)["coef"])
+    assert np.array_equal(ols.fit_moments(again)["coef"], ols.fit_moments(made)["coef"])
 
 
 def test_two_columns_equal_to_1e_4(rng):
@@ -108,36 +164,40 @@ def test_two_columns_equal_to_1e_4(rng):
     X = np.column_stack([np.ones(200), a, a + 1e-4 * rng.integers(-50, 50, 200)])
     truth = rng.integers(-4, 5, (3, 12)).astype(float)
     Y, subject = X @ truth, np.arange(200) % 8
-    with_basis = ols.fit(ols.moments(X, Y, subject, basis=ols.basis_of(X)))["coef"]
-    without = ols.fit(ols.moments(X, Y, subject))["coef"]
+    with_basis = ols.fit_moments(ols.moments(X, Y, subject, basis=ols.basis_of(X)))["coef"]
+    without = ols.fit_moments(ols.moments(X, Y, subject))["coef"]
     assert np.abs(with_basis - truth).max() < 1e-9
     assert np.abs(without - truth).max() < 1e-5
     Y = Y + rng.normal(size=Y.shape)
-    found = ols.fit(ols.moments(X, Y, subject, basis=ols.basis_of(X)))
+    found = ols.fit_moments(ols.moments(X, Y, subject, basis=ols.basis_of(X)))
     q, r = np.linalg.qr(X)
     np.testing.assert_allclose(found["coef"], np.linalg.solve(r, q.T @ Y), rtol=1e-8)
-    np.testing.assert_allclose(found["se"][:, 0], sm.OLS(Y[:, 0], X).fit().bse, rtol=1e-8)
+    for errors, kind in {"classical": "nonrobust", "hc3": "HC3"}.items():
+        found = ols.fit(X, Y, errors=errors)
+        np.testing.assert_allclose(found["se"][:, 0], sm.OLS(Y[:, 0], X).fit(cov_type=kind).bse, rtol=1e-8)
 
 
 def test_scales_of_columns_do_not_matter(data):
     X, Y, subject = data
     scale = np.array([1, 1e6, 1e-9, 1e3])
-    plain, scaled = ols.fit(ols.moments(X, Y, subject)), ols.fit(ols.moments(X * scale, Y, subject))
+    plain = ols.fit_moments(ols.moments(X, Y, subject), tests=TESTS)
+    scaled = ols.fit_moments(ols.moments(X * scale, Y, subject), tests=[test * scale for test in TESTS])
     np.testing.assert_allclose(scaled["coef"] * scale[:, None], plain["coef"], rtol=1e-9)
-    np.testing.assert_allclose(scaled["t_cluster"], plain["t_cluster"], rtol=1e-9)
+    for key in ("t", "df", "F", "df2"):
+        np.testing.assert_allclose(scaled[key], plain[key], rtol=1e-8, err_msg=key)
 
 
 def test_float32_windows_are_summed_in_float64(data):
     X, Y, subject = data
     Y = Y.astype(np.float32)
-    found = ols.fit(ols.moments(X, Y, subject, basis=ols.basis_of(X)))
+    found = ols.fit_moments(ols.moments(X, Y, subject, basis=ols.basis_of(X)))
     np.testing.assert_allclose(found["coef"], np.linalg.lstsq(X, Y.reshape(150, -1).astype(float))[0], rtol=1e-10)
 
 
 def test_flat_cells_have_no_t(data):
     X, Y, subject = data
     Y[:, 0, 0] = 0
-    found = ols.fit(ols.moments(X, Y, subject))
+    found = ols.fit_moments(ols.moments(X, Y, subject))
     assert np.isnan(found["t"][:, 0]).all() and np.isnan(found["r2"][0]) and np.isfinite(found["t"][:, 1:]).all()
 
 
@@ -147,13 +207,13 @@ def test_refuses(data):
     gone = X[:, 1] == 0
     for some in (ols.basis_of(X), None):
         with pytest.raises(ValueError, match=r"windows cannot tell apart or determine.* kind, kind:intensity"):
-            ols.fit(ols.moments(X[gone], Y[gone], subject[gone], basis=some), names=names)
+            ols.fit_moments(ols.moments(X[gone], Y[gone], subject[gone], basis=some), names=names)
     with pytest.raises(ValueError, match="kind"):
-        ols.fit_rows(X[gone], Y[gone], names=names)
+        ols.fit(X[gone], Y[gone], names=names)
     with pytest.raises(ValueError, match="4 coefficients and 4 windows"):
-        ols.fit(ols.moments(X[:4] + np.eye(4), Y[:4], subject[:4]))
+        ols.fit_moments(ols.moments(X[:4] + np.eye(4), Y[:4], subject[:4]))
     with pytest.raises(ValueError, match="4 coefficients but only 3 windows"):
-        ols.fit_rows(X[:3], Y[:3])
+        ols.fit(X[:3], Y[:3])
     with pytest.raises(ValueError, match="150 rows of the design, 149 windows and 150 groups"):
         ols.moments(X, Y[:149], subject)
     with pytest.raises(ValueError, match="no moments"):
@@ -172,5 +232,6 @@ def test_few_clusters_are_said(data):
     X, Y, subject = data
     some = np.isin(subject, ["s01", "s04", "s07"])
     assert (
-        "3 groups and 4 coefficients" in ols.fit(ols.moments(X[some], Y[some], subject[some]))["account"]["warnings"][0]
+        "3 groups and 4 coefficients"
+        in ols.fit_moments(ols.moments(X[some], Y[some], subject[some]))["account"]["warnings"][0]
     )

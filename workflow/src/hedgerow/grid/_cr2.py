@@ -14,7 +14,7 @@ import dataclasses
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid._sums import listed
+from hedgerow.grid._sums import listed, slices
 
 #: An eigenvalue of G closer to 1: the group fits that direction alone, its residuals say nothing, and the
 #: pseudo-inverse takes the place of the inverse.
@@ -64,8 +64,8 @@ def satterthwaite(parts, combinations):
     xp = _array.namespace(combinations)
     found = []
     room = max(1, _array.room(combinations, 2**20) // max(parts.vectors.shape[0] * parts.vectors.shape[1], 1))
-    for start in range(0, combinations.shape[0], room):
-        own, across = parts.pieces(combinations[start : start + room, :])
+    for some in slices(combinations.shape[0], room):
+        own, across = parts.pieces(combinations[some, :])
         own = xp.matrix_transpose(xp.sum(own**2, axis=1))  # (r, S)
         across = xp.permute_dims(across, (2, 0, 1))  # (r, S, p)
         length = xp.sum(across**2, axis=2)

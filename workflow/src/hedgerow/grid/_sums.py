@@ -6,10 +6,12 @@ matrix (`Design.basis`), and `whiten` brings their total to the identity: two co
 less than normal equations on X.
 """
 
+import itertools
 import math
 
 import array_api_compat
 import numpy as np
+import scipy.linalg
 
 from hedgerow import _array
 
@@ -17,6 +19,8 @@ from hedgerow import _array
 DEPENDENT = 1e-10
 #: Smallest eigenvalue, relative to the largest, of the scaled cross products of a design that can be estimated.
 SINGULAR = 1e-12
+#: Rows that are worked on at once, and float64 numbers that the second cache of a core holds beside the products.
+HEIGHT, CACHE = 512, 2**15
 
 
 def moments(X, Y, groups, *, basis=None):
@@ -49,23 +53,59 @@ def moments(X, Y, groups, *, basis=None):
     labels, places = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if not X.shape[0] == Y.shape[0] == places.size:
         raise ValueError(f"{X.shape[0]} rows of the design, {Y.shape[0]} windows and {places.size} groups differ.")
-    basis = _device(np.eye(X.shape[1]) if basis is None else basis, Y)
-    X = rebased(X, basis, Y)
-    sums = {name: [] for name in ("Xsum", "XtX", "XtY", "YtY", "Ysum")}
-    for place, label in enumerate(labels.tolist()):
-        rows = _array.like(np.flatnonzero(places == place), Y)
-        x, y = xp.take(X, rows, axis=0), xp.astype(xp.take(Y, rows, axis=0), xp.float64)
-        squares = xp.sum(y * y, axis=0)
-        if not bool(xp.all(xp.isfinite(squares))):
-            bad = int(xp.sum(xp.astype(~xp.all(xp.isfinite(y), axis=1), xp.int64)))
-            raise ValueError(f"group {label!r}: {bad} of {y.shape[0]} windows are not finite; leave them out.")
-        sums["Xsum"].append(xp.sum(x, axis=0))
-        sums["XtX"].append(xp.matmul(xp.matrix_transpose(x), x))
-        sums["XtY"].append(xp.matmul(xp.matrix_transpose(x), y))
-        sums["YtY"].append(squares)
-        sums["Ysum"].append(xp.sum(y, axis=0))
-    stacked = {name: xp.stack(parts, axis=0) for name, parts in sums.items()} if labels.size else _empty(sums, X, Y)
-    return {"groups": labels, "n": np.bincount(places, minlength=labels.size), **stacked, "basis": basis}
+    X = placed(X, Y) if basis is None else rebased(X, basis, Y)
+    basis = placed(np.eye(X.shape[1]) if basis is None else basis, Y)
+    p, cells, device = X.shape[1], Y.shape[1], array_api_compat.device(Y)
+    shapes = {"Xsum": (p,), "XtX": (p, p), "XtY": (p, cells), "YtY": (cells,), "Ysum": (cells,)}
+    sums = {key: xp.zeros((labels.size, *of), dtype=xp.float64, device=device) for key, of in shapes.items()}
+    for g, label in enumerate(labels.tolist()):
+        rows = np.flatnonzero(places == g)
+        for x, y in _blocks(X, Y, rows):
+            _add(sums, g, x, y)
+        if not bool(xp.all(xp.isfinite(sums["YtY"][g, :]))):
+            bad = sum(int(xp.sum(xp.astype(~xp.all(xp.isfinite(y), axis=1), xp.int64))) for _, y in _blocks(X, Y, rows))
+            raise ValueError(f"group {label!r}: {bad} of {rows.size} windows are not finite; leave them out.")
+    return {"groups": labels, "n": np.bincount(places, minlength=labels.size), **sums, "basis": basis}
+
+
+def _blocks(X, Y, rows):
+    """Rows of X and Y, a few at a time: views where the rows follow each other, copies of at most 8 MB else."""
+    if rows.size and rows[-1] - rows[0] == rows.size - 1:
+        for part in slices(rows.size, HEIGHT, first=int(rows[0])):
+            yield X[part, :], Y[part, :]
+        return
+    xp = _array.namespace(Y)
+    height = min(HEIGHT, max(16, _array.room(Y, 2**20) // max(1, Y.shape[1])))
+    for part in slices(rows.size, height):
+        some = _array.like(rows[part], Y)
+        yield xp.take(X, some, axis=0), xp.take(Y, some, axis=0)
+
+
+def slices(size, most, first=0):
+    """`size` places from `first` on, at most `most` at a time."""
+    return [slice(start, min(start + most, first + size)) for start in range(first, first + size, most)]
+
+
+def tiles(x, cells):
+    """Slices of cells such that a block of as many rows as x (h, p) has stays in the cache of a core while in use."""
+    width = max(64, 2 * x.shape[1], _array.room(x, CACHE) // x.shape[0])
+    edges = np.linspace(0, cells, math.ceil(cells / width) + 1).astype(int).tolist()
+    return list(itertools.starmap(slice, itertools.pairwise(edges)))
+
+
+def _add(sums, g, x, y):
+    """Add the sums of rows x (h, p) and y (h, m) to those of group g."""
+    xp, p = _array.namespace(y), x.shape[1]
+    one = xp.ones_like(x[:, :1])
+    left, one = xp.matrix_transpose(xp.concat([x, one], axis=1)), xp.matrix_transpose(one)
+    sums["XtX"][g, :, :] += xp.matmul(xp.matrix_transpose(x), x)
+    sums["Xsum"][g, :] += xp.matmul(one, x)[0, :]
+    for part in tiles(x, y.shape[1]):
+        tile = xp.astype(y[:, part], xp.float64, copy=False)
+        products = xp.matmul(left, tile)
+        sums["XtY"][g, :, part] += products[:p, :]
+        sums["Ysum"][g, part] += products[p, :]
+        sums["YtY"][g, part] += xp.matmul(one, tile * tile)[0, :]
 
 
 def combine(parts):
@@ -131,7 +171,7 @@ def restrict(moments, within):
         return moments
     xp = _array.namespace(moments["XtY"])
     # X' = X W = (X R⁻¹) R W, and with R W = Q R' the rows of X' R'⁻¹ are those of X R⁻¹ times Q.
-    turned = xp.linalg.qr(xp.matmul(moments["basis"], _device(host, moments["basis"])))
+    turned = xp.linalg.qr(xp.matmul(moments["basis"], placed(host, moments["basis"])))
     q, back = turned.Q, xp.matrix_transpose(turned.Q)
     return {
         **moments,
@@ -148,7 +188,8 @@ def basis_of(X, *, names=None):
     X = xp.astype(X, xp.float64)
     if X.shape[0] < X.shape[1]:
         raise ValueError(f"{X.shape[1]} coefficients but only {X.shape[0]} windows.")
-    triangle = xp.linalg.qr(X).R
+    # NumPy can leave Q out, which is half of the work
+    triangle = np.linalg.qr(X, mode="r") if array_api_compat.is_numpy_array(X) else xp.linalg.qr(X).R
     norms = xp.sqrt(xp.sum(triangle * triangle, axis=0))
     scaled = triangle / xp.where(norms > 0, norms, xp.ones_like(norms))[None, :]
     _, singular, right = xp.linalg.svd(scaled)
@@ -159,9 +200,11 @@ def basis_of(X, *, names=None):
 
 
 def rebased(X, basis, like):
-    """X R⁻¹ (n, p) for X (n, p) and R (p, p), as float64 of the kind and on the device of `like`."""
+    """X R⁻¹ (n, p) for X (n, p) and upper triangular R (p, p), as float64 of the kind and on the device of `like`."""
     xp = _array.namespace(like)
-    X, basis = _device(X, like), _device(basis, like)
+    X, basis = placed(X, like), placed(basis, like)
+    if array_api_compat.is_numpy_array(X):
+        return scipy.linalg.solve_triangular(basis, X.T, trans="T", check_finite=False).T
     return xp.matrix_transpose(xp.linalg.solve(xp.matrix_transpose(basis), xp.matrix_transpose(X)))
 
 
@@ -200,23 +243,15 @@ def combination(moments, half, weights=None):
     """Matrix (k, p) from whitened coefficients to `weights` (k, p) times the coefficients of X."""
     xp = _array.namespace(half)
     back = xp.linalg.solve(moments["basis"], half)
-    return back if weights is None else xp.matmul(_device(weights, half), back)
+    return back if weights is None else xp.matmul(placed(weights, half), back)
 
 
-def _device(values, like):
+def placed(values, like):
     """`values`, from the host or the library of `like`, as float64 where `like` is."""
     xp = _array.namespace(like)
     if isinstance(values, list) or array_api_compat.is_numpy_array(values):
         return _array.like(values, like, dtype=xp.float64)
     return xp.astype(values, xp.float64)
-
-
-def _empty(sums, X, Y):
-    """Moments of no window at all."""
-    xp = _array.namespace(Y)
-    p, m = X.shape[1], Y.shape[1]
-    shapes = {"Xsum": (0, p), "XtX": (0, p, p), "XtY": (0, p, m), "YtY": (0, m), "Ysum": (0, m)}
-    return {name: xp.zeros(shapes[name], dtype=xp.float64) for name in sums}
 
 
 def _unestimable(directions, windows, names):

@@ -13,7 +13,7 @@ import numpy as np
 
 from hedgerow import _array
 from hedgerow.grid import errors as estimators
-from hedgerow.grid._sums import basis_of, combination, combine, moments, rebased, restrict, whiten
+from hedgerow.grid._sums import basis_of, combination, combine, moments, placed, rebased, restrict, whiten
 
 __all__ = ["basis_of", "combination", "combine", "fit", "fit_moments", "moments", "rebased", "restrict", "whiten"]
 
@@ -101,11 +101,10 @@ def fit(X, Y, groups=None, *, weights=None, tests=(), errors="hc3", names=None):
         return fit_moments(sums, weights=weights, tests=tests, errors=errors, names=names)
     if errors not in ("classical", *estimators.WEIGHTS):
         raise ValueError(f"errors {errors!r} are not known: classical, hc0, hc1, hc2, hc3, cr1 or cr2.")
-    sums = moments(X, Y, np.full(Y.shape[0], "all"), basis=basis)
+    rows = rebased(X, basis, Y)
+    sums = moments(rows, Y, np.full(Y.shape[0], "all")) | {"basis": placed(basis, Y)}
     solution = _solve(sums, weights, tests, names)
-    xp = _array.namespace(solution.gamma)
-    rows = xp.matmul(rebased(X, sums["basis"], Y), solution.half)
-    Y = xp.reshape(Y, (Y.shape[0], math.prod(Y.shape[1:])))
+    Y = _array.namespace(Y).reshape(Y, (Y.shape[0], math.prod(Y.shape[1:])))
     residual, found = estimators.over_rows(solution, rows, Y, errors)
     residual = rounded(residual, sums["YtY"][0, :], "windows")
     if errors == "classical":
