@@ -30,7 +30,7 @@ ALONE = 1e-10
 _BLOCK, _TILE = 2**15, 2**22
 
 
-def diagnostics(X, Y, *, which=DIAGNOSTICS, names=None):
+def diagnostics(X, Y, *, which=DIAGNOSTICS, names=None, out=None):
     """Influence of each window on the fit of every cell.
 
     Parameters
@@ -43,6 +43,9 @@ def diagnostics(X, Y, *, which=DIAGNOSTICS, names=None):
         Of `DIAGNOSTICS` and ``dfbetas``.
     names : list of str, (p,), optional
         Coefficients, for messages.
+    out : dict, optional
+        Result of an earlier call with as many windows and cells, whose arrays are filled again: new memory costs as
+        much time as the diagnostics themselves.
 
     Returns
     -------
@@ -52,7 +55,8 @@ def diagnostics(X, Y, *, which=DIAGNOSTICS, names=None):
         ``resid_studentized_internal`` and ``_external``, residuals over their standard error, estimated with and
         without the window; ``dffits``; ``cov_ratio``. (m,): ``ess_press``, sum of squares of ``resid_press``.
         (p, n, m): ``dfbetas``. And ``account``: ``windows``, ``coefficients``, ``cells``, ``alone`` (rows of leverage
-        1) and ``warnings``. Rows of leverage 1 are NaN but for their leverage, and ``ess_press`` then is NaN.
+        1) and ``warnings``. Rows of leverage 1 are NaN but for their leverage, and ``ess_press`` then is NaN, as are
+        cells without residual.
 
     Raises
     ------
@@ -63,9 +67,10 @@ def diagnostics(X, Y, *, which=DIAGNOSTICS, names=None):
     basis = ols.basis_of(X, names=names)
     rows = ols.rebased(X, basis, Y)
     xp = _array.namespace(rows)
+    basis = _array.like(basis, rows) if array_api_compat.is_numpy_array(basis) else basis
     gram = xp.matmul(xp.matrix_transpose(rows), rows)[None, ...]
     half = ols.whiten({"XtX": gram, "basis": basis, "n": [X.shape[0]]}, names=names)
-    return part(X, Y, {"basis": basis, "half": half, "windows": X.shape[0]}, which=which)
+    return part(X, Y, {"basis": basis, "half": half, "windows": X.shape[0]}, which=which, out=out)
 
 
 def whole(moments, *, names=None):
@@ -91,13 +96,14 @@ def whole(moments, *, names=None):
     """
     xp, half = _array.namespace(moments["XtY"]), ols.whiten(moments, names=names)
     gamma = xp.matmul(xp.matrix_transpose(half), xp.sum(moments["XtY"], axis=0))
-    left = xp.sum(moments["YtY"], axis=0) - xp.sum(gamma * gamma, axis=0)
-    windows = int(np.sum(moments["n"]))
-    sigma = xp.sqrt(xp.where(left > 0, left, xp.zeros_like(left)) / max(1, windows - half.shape[0]))
+    squares, windows = xp.sum(moments["YtY"], axis=0), int(np.sum(moments["n"]))
+    left = squares - xp.sum(gamma * gamma, axis=0)
+    left = xp.where(left > ols.ROUNDING["sums"] * squares, left, xp.zeros_like(left))
+    sigma = xp.sqrt(left / max(1, windows - half.shape[0]))
     return {"basis": moments["basis"], "half": half, "gamma": gamma, "sigma": sigma, "windows": windows}
 
 
-def part(X, Y, whole, *, which=DIAGNOSTICS):
+def part(X, Y, whole, *, which=DIAGNOSTICS, out=None):
     """Influence of some windows of a study on the fit of all.
 
     Parameters
@@ -108,7 +114,7 @@ def part(X, Y, whole, *, which=DIAGNOSTICS):
         These windows.
     whole : dict
         From `whole`, of all windows.
-    which : sequence of str
+    which, out
         As in `diagnostics`.
 
     Returns
@@ -129,13 +135,18 @@ def part(X, Y, whole, *, which=DIAGNOSTICS):
     xp, (n, m), p = _array.namespace(rows), Y.shape, rows.shape[1]
     shapes = {"hat_matrix_diag": (n,), "ess_press": (m,), "dfbetas": (p, n, m)}
     options = {"dtype": xp.float64, "device": array_api_compat.device(rows)}
-    out = {name: xp.empty(shapes.get(name, (n, m)), **options) for name in which}
+    known, out = out or {}, {}
+    for name in which:
+        shape = shapes.get(name, (n, m))
+        out[name] = known[name] if name in known else xp.empty(shape, **options)
+        if tuple(out[name].shape) != shape:
+            raise ValueError(f"out: {name} is {tuple(out[name].shape)}, not {shape}: leave it out.")
     change = _changes(rows, factors, whole) if "dfbetas" in which else None
     if "hat_matrix_diag" in which:
         out["hat_matrix_diag"] = factors["hat"]
     if "ess_press" in which:
         out["ess_press"][...] = 0.0
-    for at, cells, found in _blocks(rows, Y, whole, factors, which):
+    for at, cells, found in _blocks(rows, Y, whole, factors, which) if {*which} - {"hat_matrix_diag"} else ():
         for name in out.keys() & found.keys() - shapes.keys():
             out[name][at, cells] = found[name]
         if "ess_press" in which:
@@ -232,22 +243,35 @@ def _blocks(rows, Y, whole, factors, which):
     """
     xp, (n, m) = _array.namespace(rows), Y.shape
     df = whole["windows"] - rows.shape[1]
-    width = max(1, min(m, _array.room(rows, _TILE) // max(1, n), 512 if n * 512 < _TILE else m))
+    width = max(1, min(m, _array.room(rows, _TILE) // max(1, n)))
     height = max(1, _array.room(rows, _BLOCK) // width)
     for start in range(0, m, width):
         cells = slice(start, min(start + width, m))
-        y = xp.astype(Y[:, cells], xp.float64)
+        y = xp.astype(Y[:, cells], xp.float64, copy=False)
         gamma = whole["gamma"][:, cells] if "gamma" in whole else xp.matmul(xp.matrix_transpose(rows), y)
-        residual = y - xp.matmul(rows, gamma)
-        squares = xp.sum(residual * residual, axis=0)
-        if not bool(xp.all(xp.isfinite(squares))):
+        residual = xp.matmul(rows, -gamma)
+        residual += y
+        strips = [slice(first, min(first + height, n)) for first in range(0, n, height)]
+        sigma = whole["sigma"][cells] if "sigma" in whole else _sigma(residual, gamma, strips, df)
+        if not bool(xp.all(xp.isfinite(residual if "sigma" in whole else sigma))):
             bad = int(xp.sum(xp.astype(~xp.all(xp.isfinite(y), axis=1), xp.int64)))
             raise ValueError(f"{bad} of {n} windows are not finite; leave them out.")
-        sigma = whole["sigma"][cells] if "sigma" in whole else xp.sqrt(squares / df)
-        for first in range(0, n, height):
-            at = slice(first, min(first + height, n))
+        sigma = xp.where(sigma > 0, sigma, xp.full_like(sigma, xp.nan))
+        for at in strips:
             some = {name: factor[at][:, None] for name, factor in factors.items()}
             yield at, cells, _measures(residual[at, :], sigma, some, df, rows.shape[1], which)
+
+
+def _sigma(residual, gamma, strips, df):
+    """Residual standard deviation (m,), 0 where the residuals are rounding error."""
+    xp = _array.namespace(residual)
+    squares = xp.zeros_like(gamma[0, :])
+    for at in strips:
+        part = residual[at, :]
+        squares += xp.sum(part * part, axis=0)
+    rounding = ols.ROUNDING["windows"] * xp.sum(gamma * gamma, axis=0)
+    # what is not finite stays so
+    return xp.sqrt(xp.where(squares <= rounding, xp.zeros_like(squares), squares) / df)
 
 
 def _measures(residual, sigma, factors, df, p, which):
@@ -263,11 +287,22 @@ def _measures(residual, sigma, factors, df, p, which):
     # variance of the residuals without the window over that with it
     square -= df
     square *= 1 / (1 - df)
-    square = xp.where(square > 0, square, xp.zeros_like(square))
+    square = xp.maximum(square, xp.zeros_like(square[:1, :1]))
     if "cov_ratio" in which:
-        found["cov_ratio"] = square**p * factors["press"]
+        found["cov_ratio"] = _power(square, p) * factors["press"]
     external = student / xp.sqrt(square)
     return found | {"resid_studentized_external": external, "dffits": external * factors["dffits"]}
+
+
+def _power(x, n):
+    """x to the power of a whole number n from 1, by squaring: a few products rather than a logarithm for each value."""
+    done = None
+    while n:
+        if n % 2:
+            done = x if done is None else done * x
+        n //= 2
+        x = x * x if n else x
+    return done
 
 
 def _changes(rows, factors, whole):
@@ -285,8 +320,8 @@ def _account(factors, whole, cells):
     if alone:
         rows = ", ".join(map(str, alone[:10])) + ", ..." * (len(alone) > 10)
         warnings.append(
-            f"{len(alone)} windows (rows {rows}) have leverage 1: each determines a coefficient alone, and what would "
-            "be without it is not known."
+            f"leverage is 1 in {len(alone)} of the windows (rows {rows}): each determines a coefficient alone, and what "
+            "the fit would be without it is not known."
         )
     p = whole["half"].shape[0]
     found = {"windows": whole["windows"], "coefficients": p, "cells": cells, "alone": alone}
