@@ -320,8 +320,8 @@ def _account(factors, whole, cells):
     if alone:
         rows = ", ".join(map(str, alone[:10])) + ", ..." * (len(alone) > 10)
         warnings.append(
-            f"leverage is 1 in {len(alone)} of the windows (rows {rows}): each determines a coefficient alone, and what "
-            "the fit would be without it is not known."
+            f"leverage is 1 in {len(alone)} of the windows (rows {rows}): each determines a coefficient alone, and "
+            "there is no fit without it."
         )
     p = whole["half"].shape[0]
     found = {"windows": whole["windows"], "coefficients": p, "cells": cells, "alone": alone}
