@@ -1,12 +1,13 @@
 """Pictures: geometry of the head, masks and limits of the maps, bytes that repeat."""
 
 import base64
+import itertools
 
 import matplotlib
 import numpy as np
 import pytest
 
-from hedgerow import _canvas, plot, plot_cleaning
+from hedgerow import _canvas, plot, plot_cleaning, plot_grid
 
 mne = pytest.importorskip("mne")
 
@@ -57,13 +58,17 @@ def _coefficient(positions, **changed):
     rng = np.random.default_rng(0)
     coef = rng.normal(size=(2, 16, 20))
     given = {"low": coef - 0.8, "high": coef + 0.8, "names": NAMES, "positions": positions, "units": ["a", "b"]}
-    given |= {"peaks": [(7, 3), (2, 9)], "xlabel": "Time after the event (ms)", "unit": "µV"}
-    return coef, plot.coefficient(np.arange(-40.0, 160.0, 10.0), coef, **(given | changed))
+    given |= {"peaks": [[(7, 3), (2, 1)], [(2, 9)]], "xlabel": "Time after the event (ms)", "unit": "µV"}
+    return coef, plot_grid.coefficient(np.arange(-40.0, 160.0, 10.0), coef, **(given | changed))
+
+
+def _titled(figure, text):
+    return [axes for axes in figure.axes if text in axes.get_title(loc="left") + axes.get_title()]
 
 
 def test_cells_whose_interval_holds_zero_are_pale(positions):
     coef, figure = _coefficient(positions)
-    images = [axes.images[0] for axes in figure.axes if axes.images and "·" in axes.get_title(loc="left")]
+    images = [axes.images[0] for axes in _titled(figure, "·")]
     assert len(images) == 2
     order = [NAMES.index(label.get_text()) for label in figure.axes[0].get_yticklabels()]
     assert [NAMES[k] for k in order[:2]] == ["Fp1", "Fp2"] and {NAMES[k] for k in order[-3:]} == {"O1", "Oz", "O2"}
@@ -80,11 +85,105 @@ def test_a_mean_level_has_no_mask(positions):
     assert figure.axes[0].images[0].get_clim() == (coef.min(), coef.max())
 
 
+def test_a_bold_outline_follows_the_edges_of_its_cells(positions):
+    firm = np.zeros((2, 16, 20), dtype=bool)
+    firm[0, NAMES.index("Cz"), 5:7] = True
+    _, figure = _coefficient(positions, firm=firm)
+    panel, other = _titled(figure, "·")
+    row = [label.get_text() for label in panel.get_yticklabels()].index("Cz")
+    thin, bold = panel.collections
+    assert bold.get_linewidth()[0] > 2 * thin.get_linewidth()[0] and len(other.collections) == 1
+    corners = bold.get_paths()[0].vertices
+    np.testing.assert_allclose(corners.min(axis=0), [5.0, row - 0.5], atol=1e-9)  # 10 ms, around 10 and 20 ms
+    np.testing.assert_allclose(corners.max(axis=0), [25.0, row + 0.5], atol=1e-9)
+
+
 def test_the_peak_is_marked_on_its_line(positions):
     coef, figure = _coefficient(positions)
-    middle = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Cz")
+    middle = next(axes for axes in figure.axes if axes.get_legend())
+    assert [text.get_text() for text in middle.get_legend().get_texts()] == ["Cz", "F3"]
     dots = [line for line in middle.lines if line.get_marker() == "o"]
     assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in dots] == [(-10.0, coef[0, 7, 3])]
+
+
+def test_every_peak_has_a_head_in_the_order_of_time_and_the_first_is_bold(positions):
+    _, figure = _coefficient(positions)
+    heads = [axes for axes in figure.axes if " ms" in axes.get_title()]
+    assert [axes.get_title() for axes in heads] == ["F3, -30 ms", "Cz, -10 ms", "F3, 50 ms"]
+    assert [axes.title.get_fontweight() for axes in heads] == ["normal", "bold", "bold"]
+    nowhere = _coefficient(np.full((16, 3), np.nan))[1]
+    assert not any(" ms" in axes.get_title() for axes in nowhere.axes)
+
+
+def test_the_names_of_many_channels_do_not_overlap():
+    names, where = [f"E{k}" for k in range(128)], np.full((128, 3), np.nan)
+    coef = np.random.default_rng(0).normal(size=(1, 128, 5))
+    figure = plot_grid.coefficient(
+        np.arange(5.0), coef, coef - 1, coef + 1, names=names, positions=where, units=[""], peaks=[[(0, 0)]],
+        xlabel="Frequency (Hz)", unit="dB",
+    )  # fmt: skip
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert len(boxes) > 8 and all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(boxes))
+
+
+def test_a_test_shows_what_stands_and_the_least_f_that_does(positions):
+    rng = np.random.default_rng(0)
+    statistic = rng.chisquare(2, size=(1, 16, 20))
+    firm = statistic > 5
+    given = {"names": NAMES, "positions": positions, "units": [""], "peaks": [[(7, 3)]], "xlabel": "Frequency (Hz)"}
+    figure = plot_grid.test(np.arange(1.0, 21.0), statistic, firm, threshold=[5.5], **given)
+    image = figure.axes[0].images[0]
+    assert image.get_alpha() is None and image.get_clim() == (0, statistic.max())
+    (outline,) = figure.axes[0].collections
+    assert outline.get_edgecolor()[0].tolist() == [1, 1, 1, 1]
+    (dashed,) = [line for line in figure.axes[1].lines if line.get_linestyle() == "--"]
+    assert set(dashed.get_ydata()) == {5.5} and set(figure.axes[-1].lines[-1].get_ydata()) == {5.5}
+    none = plot_grid.test(np.arange(1.0, 21.0), statistic, firm & False, threshold=[np.nan], **given)
+    assert not none.axes[0].collections and not [line for line in none.axes[1].lines if line.get_linestyle() == "--"]
+
+
+def test_coefficients_stand_together_with_their_own_intervals():
+    coef = np.random.default_rng(0).normal(size=(2, 1, 3, 20))
+    figure = plot_grid.courses(
+        np.arange(-40.0, 160.0, 10.0), coef, coef - 1, coef + 2, rows=["a", "b"], columns=[["Cz"], ["Pz"]],
+        labels=["x", "y", "z"], xlabel="Time after the event (ms)", unit="µV",
+    )  # fmt: skip
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a · Cz", "b · Pz"]
+    for axes, values in zip(figure.axes, coef[:, 0]):
+        for k, name in enumerate("xyz"):
+            (line,) = [line for line in axes.lines if line.get_label() == name]
+            np.testing.assert_array_equal(line.get_ydata(), values[k])
+            box = axes.collections[k].get_datalim(axes.transData)
+            np.testing.assert_allclose([box.y0, box.y1], [values[k].min() - 1, values[k].max() + 2])
+
+
+def test_models_are_coloured_by_how_far_their_aic_is_from_the_least(positions):
+    deltas = np.zeros((2, 5, 16, 20))
+    for model, delta in enumerate((0, 1.9, 2.1, 8, 1000)):
+        deltas[:, model] = delta
+    figure = plot_grid.comparison(
+        np.arange(-40.0, 160.0, 10.0), deltas, labels=list("vwxyz"), names=NAMES, positions=positions,
+        units=["a", "b"], xlabel="Time after the event (ms)",
+    )  # fmt: skip
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        f"{unit} · {model}" for unit in "ab" for model in "vwxyz"
+    ]
+    colours = [panel.images[0].to_rgba(panel.images[0].get_array())[0, 0] for panel in panels[:5]]
+    wanted = [matplotlib.colors.to_rgba(plot_grid.SUPPORT[k]) for k in (0, 0, 1, 3, 4)]
+    np.testing.assert_allclose(colours, wanted, atol=1 / 255)
+    assert [label.get_text() for label in figure.axes[-1].get_yticklabels()] == ["0", "2", "4", "7", "10"]
+
+
+def test_influence_marks_the_windows_of_the_table_and_names_people():
+    distance, marked = np.array([0.1, 0.2, 0.9, 0.1, np.nan]), np.array([False, False, True, False, False])
+    axes = plot_grid.influence(distance, ["b", "b", "b", "a", "a"], marked, np.full(5, 0.5)).axes[0]
+    plain, orange, usual = axes.lines
+    assert orange.get_xdata().tolist() == [2] and orange.get_ydata().tolist() == [0.9]
+    assert plain.get_xdata().tolist() == [0, 1, 3, 4] and set(usual.get_ydata()) == {0.5}
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["b", "a"]
+    assert axes.get_xticks().tolist() == [1, 3.5]
 
 
 def test_the_same_arrays_give_the_same_picture_whatever_the_users_style(positions):
@@ -222,3 +321,21 @@ def test_a_picture_of_few_colours_is_smaller_white_and_repeats(positions, rng):
     assert len(small["uri"]) < 0.5 * len(whole["uri"])
     image = Image.open(io.BytesIO(base64.b64decode(small["uri"].split(",")[1]))).convert("RGB")
     assert image.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_few_colours_keep_the_rare_and_the_faint(positions):
+    import io
+
+    from PIL import Image
+
+    def pixels(palette):
+        coef = np.full((1, 16, 20), 0.12)
+        coef[0, 7, 3], coef[0, 2, 4] = 1.0, -0.7
+        figure = plot_grid.coefficient(
+            np.arange(20.0), coef, coef - 0.5, coef + 0.5, names=NAMES, positions=positions, units=[""],
+            peaks=[[(7, 3)]], xlabel="Frequency (Hz)", unit="µV",
+        )  # fmt: skip
+        uri = _canvas.picture(figure, palette=palette)["uri"]
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))).convert("RGB")).astype(int)
+
+    assert np.abs(pixels(256) - pixels(None)).max() < 24

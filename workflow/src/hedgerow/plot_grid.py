@@ -48,7 +48,7 @@ def coefficient(points, coef, low, high, *, names, positions, units, peaks, xlab
     """
     scale = {"vmin": -limit(coef), "vmax": limit(coef), "cmap": "RdBu_r"}
     if not signed:
-        scale = {"vmin": coef.min(), "vmax": coef.max(), "cmap": "viridis"}
+        scale = {"vmin": np.nanmin(coef), "vmax": np.nanmax(coef), "cmap": "viridis"}
 
     def course(axes, row, channel, colour):
         axes.fill_between(points, low[row, channel], high[row, channel], color=colour, alpha=0.22, linewidth=0)

@@ -77,7 +77,7 @@ def _model(name, path, said, influences, places):
         "units": units,
         "pooled": pooled,
         "drawn_units": len(common["units"]),
-        "lagged": attrs.get("lagged", False),
+        "lagged": attrs["lagged"],
         "cells": len(names) * len(points),
         "rows": design["rows"],
         "missing": {column: number for column, number in design["missing"].items() if number},

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..grid.choice import FEW_CLUSTERS, MIN_CLUSTERS
+
 #: What each kind of error allows for.
 ERRORS = {
     "classical": "classical: every window counts as independent, with errors of one size",
@@ -26,11 +28,11 @@ RESAMPLED = {
     "pairs": "the {rows} of a person are drawn with replacement, each with its regressors",
     "wild": "the residual of each of a person’s {rows} is multiplied by a random weight of its own",
 }
-#: Number of people from which `auto` resamples people, and number below which it resamples trials.
+#: Why `auto` takes a bootstrap.
 REASONS = {
-    "clusters": "there are 40 people or more",
-    "wild-clusters": "there are fewer than 40 people",
-    "pairs": "there are fewer than five people",
+    "clusters": f"there are {FEW_CLUSTERS} people or more",
+    "wild-clusters": f"there are fewer than {FEW_CLUSTERS} people",
+    "pairs": f"there are fewer than {MIN_CLUSTERS} people",
 }
 
 
@@ -53,18 +55,18 @@ def sentences(said, df):
 
 
 def _over(said):
-    rows = "events" if said["model"].get("lags") else "windows"
+    rows = "events" if said["model"]["lags"] else "windows"
     if said["choice"]["over"] == "people":
         people = said["fit"]["clusters"]
         return f"Each of the {rows} counts once in the estimate; errors and intervals are over {people} people."
     people = len(said["subjects"])
-    few = "fewer than five people, so " if people + len(said.get("left_out", {})) < 5 else ""
-    text = f"{few}inference is per person, over {rows}: it says how sure each one’s own response is, nothing of others."
-    return text[0].upper() + text[1:]
+    few = "fewer than five people, so " if people + len(said.get("left_out", {})) < MIN_CLUSTERS else ""
+    text = f"{few}inference is per person, over {rows}"
+    return f"{text[0].upper()}{text[1:]}: how sure each one’s own response is, nothing about people in general."
 
 
 def _errors(choice, df):
-    low, high = float(np.min(df)), float(np.max(df))
+    low, high = float(np.nanmin(df)), float(np.nanmax(df))
     span = f"{low:.4g}" if high - low < 0.05 else f"{low:.3g} to {high:.3g}"
     return f"Standard errors are {ERRORS[choice['errors']]} (df of the coefficients: {span})."
 
@@ -73,7 +75,7 @@ def _interval(choice, block):
     level = f"{100 * block['level']:g}\u202f%"
     if choice["bootstrap"] == "none":
         return f"{level} intervals: estimate ± quantile of t × standard error; nothing was resampled."
-    how = RESAMPLED[choice["bootstrap"]].format(rows="events" if block.get("lags") else "windows")
+    how = RESAMPLED[choice["bootstrap"]].format(rows="events" if block["lags"] else "windows")
     reason = REASONS.get(choice["bootstrap"]) if block["bootstrap"] == "auto" else None
     why = f", chosen since {reason}" if reason else ""
     replicates = f"{block['replicates']:,}".replace(",", "\u202f")

@@ -9,7 +9,7 @@ from scipy.signal import find_peaks
 
 from .. import plot, rows, store
 from .._canvas import picture
-from ..grid.bootstrap import MIN_CLUSTERS
+from ..grid.choice import MIN_CLUSTERS
 from .recordings import PLACE
 
 #: Most topographies of one class mean, and least time between two of them in s.
