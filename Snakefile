@@ -7,7 +7,6 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-
 if "study" not in config:
 
     configfile: "config/config.yaml"
@@ -41,8 +40,9 @@ rule all_windows:
 
 
 rule all_grids:
-    """Maps of all models."""
+    """Maps of all models, and how much each window weighs where that is asked for."""
     input:
+        lambda w: STUDY.influences(),
         expand("results/studies/<study>/grid/{model}/maps.zarr.zip", model=config["models"]),
 
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "3.11"
 FAMILIES = {
     "runner": "the machine that submits: Snakemake alone",
-    "signal": "clone, fetch, index, clean, windows",
-    "stats": "manifest, spectra, design, moments, grid",
+    "signal": "clone, fetch, index, clean, windows, rerp",
+    "stats": "manifest, spectra, design, moments, scratch, bootstrap, grid, influence",
     "networks": "split, train, evaluate",
     "publish": "publish, report",
 }

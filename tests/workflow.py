@@ -1,12 +1,15 @@
 """Runs of the workflow as a user would start them, and what the tests ask of their output."""
 
+import contextlib
 import hashlib
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "config/profiles/local"
@@ -55,3 +58,21 @@ def differences(one, other):
     a, b = digests(one), digests(other)
     assert a and b
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
+
+
+def kill_when(condition, folder, config, *arguments):
+    """Start a run, kill it with all that it has started as soon as `condition(text)` holds of its output; the output."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--configfile", config]
+    command += ["--profile", PROFILE, "--cores", "2", *arguments]
+    said = Path(folder, "killed.txt")
+    with open(said, "w") as file:
+        process = psutil.Popen(list(map(str, command)), cwd=folder, stdout=file, stderr=file, start_new_session=True)
+        while process.poll() is None and not condition(said.read_text()):
+            time.sleep(0.01)
+        everything = [process, *process.children(recursive=True)] if process.is_running() else []
+        for each in everything:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
+    assert everything, "the run had ended before it could be killed"
+    return said.read_text()

@@ -12,7 +12,7 @@ from workflow import ROOT, differences, nothing_to_do
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("cluster")]
 
-ON_GPU = {"spectra", "grid", "train", "evaluate"}
+ON_GPU = {"spectra", "bootstrap", "train", "evaluate"}
 
 
 def test_a_clone_with_three_edits_runs_the_study(done, undisturbed):

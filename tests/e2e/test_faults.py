@@ -102,6 +102,40 @@ def test_four_people_are_judged_over_their_trials(faulty):
     assert list(arrays["unit"]) == [f"raw/{subject}" for subject in ("01", "02", "03", "04")]
 
 
+def _variant(folder, **changes):
+    """The study with other words, in a file of its own."""
+    study = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8")) | changes
+    (folder / "variant.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return folder / "variant.yaml"
+
+
+def test_the_number_of_blocks_changes_no_result(faulty):
+    folder, _ = faulty
+    grid = folder / "results/studies/faulty/grid/response"
+    before = {path.name: path.read_bytes() for path in grid.iterdir() if path.is_file()}
+    assert {"maps.zarr.zip", "summary.tsv", "account.json"} <= before.keys()
+    for blocks in (1, 3):
+        assert run(folder, _variant(folder, blocks=blocks), "all_grids").count("bootstrap of model") == blocks
+        assert {path.name: path.read_bytes() for path in grid.iterdir() if path.is_file()} == before
+
+
+def test_a_model_that_fails_stops_no_other(faulty):
+    folder, _ = faulty
+    response = {"selection": "sounds", "formula": "kind", "replicates": 100}
+    models = {"wrong": {**response, "compare": ["loudness"]}, "wild": {**response, "bootstrap": "wild"}}
+    text = run(folder, _variant(folder, models=models), "all_grids", fails=True)
+    assert "'loudness'" in text and "compare" in text
+    found = account.read(folder / "results/studies/faulty/grid/wild/account.json")
+    assert found["choice"]["bootstrap"] == "wild" and len(found["subjects"]) == 4
+
+
+def test_a_model_with_lags_says_that_four_people_are_too_few(faulty):
+    folder, _ = faulty
+    models = {"lagged": {"selection": "sounds", "formula": "kind", "lags": [-0.1, 0.4]}}
+    text = run(folder, _variant(folder, models=models), "all_grids", fails=True)
+    assert "lags: 4 people have events, and a model with lags needs 5" in text
+
+
 def test_a_mended_recording_alone_runs_again(faulty):
     folder, _ = faulty
     sound = folder / "sound"

@@ -39,7 +39,11 @@ RULES = {
     "spectra": (f"{D}/features/eyes_psd_0of2.zarr.zip", [f"{D}/features/eyes_psd_0of2.zarr.zip"]),
     "design": (f"{S}/grid/response/design.json", [f"{S}/grid/response/design.json", f"{S}/grid/response/rows.tsv"]),
     "moments": (f"{S}/grid/alpha/moments_tiny_0of2.npz", [f"{S}/grid/alpha/moments_tiny_0of2.npz"]),
-    "grid": (f"{S}/grid/response/maps.zarr.zip", [f"{S}/grid/response/maps.zarr.zip"]),
+    "rerp": (f"{S}/grid/overlap/rerp_tiny_0of2.npz", [f"{S}/grid/overlap/rerp_tiny_0of2.npz"]),
+    "influence": (
+        f"{S}/grid/response/influence_tiny_0of2.tsv",
+        [f"{S}/grid/response/influence_tiny_0of2.tsv"],
+    ),
     "split": (f"{S}/split.tsv", [f"{S}/split.tsv"]),
     "train": (
         f"{S}/networks/eyes/seed-1_fold-1.safetensors",
@@ -58,6 +62,11 @@ RULES = {
     "report": (f"{S}/report.html", [f"{S}/report.html"]),
 }
 
+#: What is drawn for a grid is deleted once its maps are made.
+FOR_A_GRID = [
+    f"{S}/grid/response/{name}" for name in ("scratch.npy", "replicates_1-of-2.npy", "replicates_1-of-2.json")
+]
+GRID = [f"{S}/grid/response/{name}" for name in ("maps.zarr.zip", "summary.tsv", "account.json")]
 #: Rules of datasets that are fetched, which the smallest study has not: tests/e2e/test_fetch_workflow.py.
 ELSEWHERE = {"clone", "fetch"}
 
@@ -84,6 +93,27 @@ def test_the_rule_runs_alone_and_repeats_itself(tiny, tmp_path, rule):
     assert text.count("Finished jobid") == 1, text
     assert {name: _sha256(tmp_path / name) for name in outputs} == before
     assert any("numpy" in file.read_text() for file in log.rglob("*.log"))
+
+
+def test_a_grid_is_drawn_and_summarised_again_alike(tiny, tmp_path):
+    """Its rules at once, since each needs what the one before it leaves for a while."""
+    _copy(tiny / "results", tmp_path / "results")
+    rules = ("scratch", "bootstrap", "grid")
+    for name in GRID:
+        (tmp_path / name).unlink()
+    for rule in rules:
+        shutil.rmtree(tmp_path / "results/logs" / rule)
+    assert not any((tiny / name).exists() for name in FOR_A_GRID)
+    place = ["--allowed-rules", *rules, "--rerun-triggers", "mtime", "--notemp"]
+    run(tmp_path, TINY, *GRID, *place)
+    assert {name: _sha256(tmp_path / name) for name in GRID} == {name: _sha256(tiny / name) for name in GRID}
+    before = {name: _sha256(tmp_path / name) for name in FOR_A_GRID}
+    for rule, name in (("scratch", FOR_A_GRID[0]), ("bootstrap", FOR_A_GRID[1])):
+        assert f"({rule}" in run(tmp_path, TINY, name, "--force", *place).replace("Rule: ", "(")
+    assert {name: _sha256(tmp_path / name) for name in FOR_A_GRID} == before
+    assert all(
+        "numpy" in file.read_text() for rule in rules for file in (tmp_path / "results/logs" / rule).rglob("*.log")
+    )
 
 
 def test_why_prints_and_runs_nothing_else(tiny, tmp_path):
@@ -127,7 +157,7 @@ def test_every_rule_is_tested():
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.startswith(("rule ", "checkpoint "))
     }
-    assert names == set(RULES) | ELSEWHERE | {"why"}
+    assert names == set(RULES) | ELSEWHERE | {"why", "scratch", "bootstrap", "grid"}
 
 
 def test_accounts_say_what_was_done(tiny):

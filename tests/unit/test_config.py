@@ -22,6 +22,12 @@ def _one(**block):
     return small(datasets={"d": block})
 
 
+def _model(selection=None, **block):
+    block = {"selection": "s", "formula": "label", **block}
+    selections = {"s": {"classes": {"a": "Event"}, "tmax": 1, **(selection or {})}}
+    return small(selections=selections, features={"psd": {"selection": "s"}}, models={"m": block})
+
+
 def test_defaults_are_filled_in_at_every_depth():
     done = config.complete(small(recipes={"standard": {"asr_cutoff": 5}}), SCHEMA)
     assert done["recipes"]["standard"]["asr_cutoff"] == 5
@@ -66,6 +72,21 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
         (_one(source="simulate", only={"sex": {"F": 1}}), ["datasets.d.only.sex"]),
         (_one(source="simulate", only={"sex": True}), ["datasets.d.only.sex", "True"]),
         (small(pilot=0), ["pilot", "0"]),
+        (_model(lags=[0.8, -0.2]), ["models.m.lags", "below"]),
+        (_model(lags=[-0.2, 0.8], feature="psd"), ["models.m.feature", "'psd'", "lags"]),
+        (_model(lags=[-0.2, 0.8], log=True), ["models.m.log", "lags"]),
+        (_model(lags=[-0.2, 0.8], compare=["1"]), ["models.m.compare", "lags"]),
+        (_model(lags=[-0.2, 0.8], influence=True), ["models.m.influence", "lags"]),
+        (_model(lags=[-0.2, 0.8], bootstrap="pairs"), ["models.m.bootstrap", "'pairs'", "lags"]),
+        (_model(lags=[-0.2, 0.8], errors="hc3"), ["models.m.errors", "'hc3'", "lags"]),
+        (_model({"length": 0.5}, lags=[-0.2, 0.8]), ["models.m.lags", "without length"]),
+        (_model({"kind": "intervals"}, lags=[-0.2, 0.8]), ["models.m.lags", "'events'"]),
+        (_model(bootstrap="wild", interval="bca"), ["models.m", "'bca'", "'wild'", "'pairs'"]),
+        (_model(bootstrap="wild-clusters", interval="bca"), ["models.m", "'bca'", "'clusters'"]),
+        (_model(bootstrap="none", interval="percentile"), ["models.m", "'percentile'", "drop"]),
+        (_model(bootstrap="pairs", errors="cr2"), ["models.m", "'cr2'", "trials", "hc3"]),
+        (_model(bootstrap="clusters", errors="hc3"), ["models.m", "'hc3'", "people", "cr2"]),
+        (_model(bootstrap="cluster"), ["models.m.bootstrap", "'cluster'"]),
     ],
 )
 def test_a_fault_is_one_sentence_that_names_the_key(given, words):
@@ -92,6 +113,23 @@ def test_an_empty_section_is_empty_and_an_empty_block_is_all_defaults():
 )
 def test_keys_of_a_source_are_taken(block):
     assert config.complete(_one(**block), SCHEMA)["datasets"]["d"]["source"] == block["source"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"bootstrap": "auto", "interval": "bca", "errors": "hc3"},  # right for a few people
+        {"bootstrap": "none", "errors": "cr2"},  # right for many
+        {"lags": [-0.2, 0.8], "errors": "cr1", "bootstrap": "wild-clusters"},
+    ],
+)
+def test_what_serves_few_people_or_many_is_for_the_data_to_decide(block):
+    assert config.complete(_model(**block), SCHEMA)["models"]["m"]["seed"] == 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config/studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_published_study_is_valid_and_named_as_its_file(path):
+    assert config.complete(yaml.safe_load(path.read_text(encoding="utf-8")), SCHEMA)["study"] == path.stem
 
 
 def test_a_folder_that_is_gone_is_refused_unless_its_table_is_there(tmp_path):

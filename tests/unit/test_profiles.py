@@ -29,7 +29,7 @@ def test_no_default_gives_every_job_a_gpu(profile):
     assert not any(re.match("gpu", text) for text in content.get("default-resources", []))
     if content["executor"] != "local":
         on_gpu = {name for name, block in content["set-resources"].items() if block.get("gpu")}
-        assert on_gpu == {"spectra", "grid", "train", "evaluate"}
+        assert on_gpu == {"spectra", "bootstrap", "train", "evaluate"}
         assert {"lane=local", "gpu=local"} <= set(content["set-resource-scopes"])
         assert {"lane=1", "gpu=1"} <= set(content["resources"])
 

@@ -1,6 +1,7 @@
 """What the rules know of a study: files by recording and part, folds, fingerprints."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,10 @@ def demo(tmp_path, monkeypatch):
         "recipe": "standard",
         "selections": {"eyes": {}, "tones": {}},
         "features": {"psd": {"selection": "eyes"}},
-        "models": {"m": {"selection": "tones", "feature": None}, "f": {"selection": "eyes", "feature": "psd"}},
+        "models": {
+            "m": {"selection": "tones", "feature": None, "bootstrap": "auto", "lags": None, "influence": True},
+            "f": {"selection": "eyes", "feature": "psd", "bootstrap": "none", "lags": None, "influence": False},
+        },
         "networks": {"n": {"selection": "eyes", "folds": "split", "seed": 7, "further_seeds": 2}},
         "split": {"folds": 2},
         "parts": 2,
@@ -53,6 +57,36 @@ def test_values_of_a_model_are_windows_or_features(demo):
     assert all("desc-tones_windows" in path for path in demo.values("m"))
     assert all("/features/eyes_psd_" in path for path in demo.values("f"))
     assert len(demo.values("f")) == len(demo.features())
+
+
+def test_values_themselves_are_at_hand_where_inference_may_be_over_trials(demo, monkeypatch):
+    model = demo.config["models"]["m"]
+    for bootstrap, few, many in (("auto", 4, 0), ("none", 4, 0), ("clusters", 0, 0), ("pairs", 4, 4), ("wild", 4, 4)):
+        model["bootstrap"] = bootstrap
+        monkeypatch.setattr(study, "FEW", 50)
+        assert len(demo.values_of_few("m")) == few, bootstrap
+        monkeypatch.setattr(study, "FEW", 2)
+        assert len(demo.values_of_few("m")) == many, bootstrap
+
+
+def test_a_model_with_lags_has_moments_of_its_own_and_no_values(demo):
+    assert demo.moments("m") == demo.grid("m", "moments_{dataset}_{part}.npz")
+    demo.config["models"]["m"]["lags"] = [-0.2, 0.8]
+    assert demo.moments("m") == demo.grid("m", "rerp_{dataset}_{part}.npz") and demo.values_of_few("m") == []
+
+
+def test_files_of_a_grid(demo):
+    folder = "results/studies/s/grid"
+    assert demo.grid("m", "scratch.npy") == [f"{folder}/m/scratch.npy"]
+    assert len(demo.moments("m")) == len(demo.parts("{dataset}{part}"))
+    assert demo.drawn("m", ["a", "b"]) == [f"{folder}/m/a", f"{folder}/m/b"] and demo.drawn("f", ["a", "b"]) == []
+    assert all(path.startswith(f"{folder}/m/influence_") for path in demo.influences()) and demo.influences()
+    assert demo.unfinished("m", "1-of-2") == f"{folder}/m/unfinished/1-of-2"
+
+
+def test_parameters_of_a_rule_are_the_keys_that_it_uses(demo):
+    assert demo.model("m", "lags", "feature") == {"lags": None, "feature": None}
+    assert demo.model("m", without=["influence"]).keys() == demo.config["models"]["m"].keys() - {"influence"}
 
 
 def test_folds_and_seeds(demo):
@@ -98,6 +132,9 @@ def test_jobs_ask_by_the_size_of_what_they_read(demo):
     assert sum(demo.size_mb("a", part) for part in ("0of2", "1of2")) in (5, 6)
     assert demo.size_mb("a", rec="sub-99/eeg/sub-99_task-x") == 0
     assert study.Study({**demo.config, "datasets": {"new": {"source": "path", "only": {}}}}, None).size_mb() == 0
+    assert demo.largest_mb() in (3, 5)
+    (path := Path("values")).write_bytes(bytes(1_500_000))
+    assert demo.mb([path, path]) == 3
     demo.config["datasets"]["b"] |= {"seconds": 100.0, "sfreq": 250.0, "channels": 24}
     assert demo.simulated_mb("b") == 60
 

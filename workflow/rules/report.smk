@@ -18,6 +18,7 @@ rule report:
             model=config["models"],
         ),
         grid_accounts=expand("results/studies/<study>/grid/{model}/account.json", model=config["models"]),
+        influence=lambda w: STUDY.influences(),
         metrics=expand(
             "results/studies/<study>/networks/{network}/metrics.json",
             network=config["networks"],

@@ -4,9 +4,12 @@ from hedgerow import account, log, rows, store, table
 from hedgerow.grid import design
 
 log.start(snakemake)
-table.write(snakemake.output.rows, rows.collect(store.listed(snakemake.input.manifest), snakemake.input.participants))
-found = table.read(snakemake.output.rows)
-model = design.build(snakemake.params.model["formula"], found)
-design.contrasts(model, snakemake.params.model["contrasts"])
-log.say(f"{model.rows} windows, {model.dropped} left out (missing values: {model.missing}), rank {model.rank}")
-account.write(snakemake.output.design, model.to_json())
+given, out, model = snakemake.input, snakemake.output, snakemake.params.model
+stores, lagged = store.listed(given.manifest), model["lags"] is not None
+table.write(out.rows, rows.collect(stores, given.participants, events=lagged))
+found = table.read(out.rows)
+if lagged:
+    rows.refuse_few(found)
+family = design.family(model["formula"], model["compare"], found)
+log.say(f"{family.rows} windows, {family.dropped} left out (missing values: {family.missing})")
+account.write(out.design, family.to_json())

@@ -1,21 +1,20 @@
-"""Regression at every cell, with intervals by bootstrap over subjects (over trials below five subjects)."""
+"""Regression at every cell: estimates, errors, tests, intervals of the replicates, comparison of models."""
 
-from hedgerow import _array, account, log, rows, store, table
-from hedgerow.grid import bootstrap, maps, moments
-from hedgerow.grid.design import Design
+from hedgerow import account, log, store, table
+from hedgerow.grid import maps, moments, units
+from hedgerow.grid.design import Family
 
 log.start(snakemake)
-block = snakemake.params.model
-options = {key: block[key] for key in ("contrasts", "replicates", "level", "seed")}
-options["device"] = _array.device(snakemake.resources.gpu)
-model = Design.from_json(account.read(snakemake.input.design))
-found = table.read(snakemake.input.rows)
-total, axes = moments.load(snakemake.input.moments)
-if len(total["groups"]) >= bootstrap.MIN_CLUSTERS:
-    arrays, attrs, done = maps.over_subjects(model, total, axes, **options)
-else:
-    values, axes = rows.values(snakemake.input.stores, found, log10=block["log"])
-    arrays, attrs, done = maps.over_trials(model, found, values, axes, **options)
-log.say(f"{arrays['coef'][0].shape} (unit, coefficient, channel, {axes['axis']}) on {options['device']}")
-store.write_arrays(snakemake.output.maps, arrays, attrs)
-account.write(snakemake.output.account, {**done, "design": model.account(), "model": block})
+given, block, out = snakemake.input, snakemake.params.model, snakemake.output
+family = Family.from_json(account.read(given.design))
+total, axes = moments.load(given.moments)
+frame = units.frame(family, block, axes, len(total["groups"]), errors=block["errors"])
+people = units.units(frame, total, table.read(given.rows), given.scratch)
+drawn = [account.read(path) for path in given.accounts]
+left = {name: why for each in drawn for name, why in each["left_out"].items()}
+arrays, attrs, done = maps.make(frame, people, block, given.replicates, left)
+log.say(f"{arrays['coef'][0].shape} (unit, coefficient, channel, {axes['axis']}); {frame.choice}")
+store.write_arrays(out.maps, arrays, attrs)
+table.write(out.summary, maps.summary(arrays, attrs))
+devices = sorted({each["device"] for each in drawn})
+account.write(out.account, {**done, "design": family.account(), "model": block, "devices": devices})

@@ -279,7 +279,8 @@ class Study:
 
     def mb(self, paths):
         """Megabytes of files that are there, rounded up; what a job asks memory by once its inputs are made."""
-        return -(-sum(os.path.getsize(path) for path in paths) // 10**6)
+        # of a single file Snakemake gives its path
+        return -(-sum(os.path.getsize(path) for path in ([paths] if isinstance(paths, str) else paths)) // 10**6)
 
     def manifest(self, selection):
         """Table of the study's windows stores of one selection."""

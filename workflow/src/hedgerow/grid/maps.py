@@ -1,123 +1,207 @@
-"""From moments, or from the windows of a few subjects, to the maps of a model: estimates, errors, intervals.
+"""The maps of a model: estimates, errors, tests, intervals and comparisons at every cell, and a table of their peaks.
 
-A map has the dimensions unit, coefficient, channel and time (or frequency). The unit is ``all`` where subjects are
-resampled; below five subjects inference is per subject, over its trials, and the units are the subjects.
+A map has the dimensions unit, coefficient, channel and time (or frequency). The unit is ``all`` where inference is over
+people; over trials the units are the people. Coefficients are those of the model, then its contrasts.
 """
 
 import numpy as np
+import pandas as pd
+import scipy.stats
 
-from hedgerow import _array, account
-from hedgerow.grid import bootstrap, design, ols
-from hedgerow.grid.moments import subject_labels
+from hedgerow import account
+from hedgerow.grid import compare, replicates, units
 
-#: Maps that are stored, and what each is.
+#: Maps of each coefficient that are stored, and what each is.
 MAPS = {
     "coef": "estimate, in the unit of the values per unit of the regressor",
-    "se": "standard error: robust against dependence within a subject (CR1), or of independent trials",
+    "se": "standard error",
     "t": "estimate over standard error",
-    "ci_low": "lower limit of the percentile bootstrap interval",
-    "ci_high": "upper limit of the percentile bootstrap interval",
+    "p": "two-sided, from t and its degrees of freedom",
+    "p_fdr": "p, adjusted for the false discovery rate over the cells of the coefficient (Benjamini & Hochberg 1995)",
+    "ci_low": "lower limit of the interval",
+    "ci_high": "upper limit of the interval",
+}
+#: Maps that some intervals come with.
+FURTHER = {"p_bootstrap": "two-sided, from the bootstrap under the null hypothesis"}
+#: Maps of the model as a whole.
+WHOLE = {
+    "sigma": "standard deviation of the residuals",
+    "r2": "share of the variance that the model explains",
+    "r2_adjusted": "the same, adjusted for the number of coefficients",
+    "aic": "Akaike's information criterion",
+    "bic": "Bayesian information criterion",
 }
 
 
-def over_subjects(model, moments, axes, *, contrasts, replicates, level, seed, device="cpu"):
-    """Maps of one model, intervals by resampling subjects.
+def make(frame, people, model, drawn, left):
+    """Maps of a model.
 
     Parameters
     ----------
-    model : design.Design
-    moments : dict
-        Of all subjects, from `ols.combine`.
-    axes : dict
-        ``names`` (channels), ``axis``, ``points``, ``unit`` of the values.
-    contrasts : dict of str to str
-        Name and expression of further combinations of coefficients.
-    replicates, level, seed
-        Of the bootstrap.
-    device : str
-        ``cpu`` or ``cuda``.
+    frame : units.Frame
+    people : iterable of units.Unit
+    model : dict
+        ``tests``, ``compare``, ``level`` and what the bootstrap needs.
+    drawn : list of path
+        Blocks of replicates; none without a bootstrap.
+    left : dict of str to str
+        Units that could not be resampled, and why.
 
     Returns
     -------
     arrays, attrs : dict
         What `hedgerow.store.write_arrays` takes.
     account : dict
-    """
-    names, weights = _weights(model, contrasts)
-    here = {key: value if key in ("groups", "n") else _array.to_device(value, device) for key, value in moments.items()}
-    options = {"weights": weights, "names": model.coefficients}
-    fitted = ols.fit(here, **options)
-    resampled = bootstrap.clusters(here, seed=seed, replicates=replicates, level=level, **options)
-    found = {"coef": fitted["coef"], "se": fitted["se_cluster"], "t": fitted["t_cluster"]}
-    found |= {name: resampled[name] for name in ("ci_low", "ci_high")}
-    done = account.ok("grid", device=device, fit=fitted["account"], bootstrap=resampled["account"])
-    return *_packed({"all": found}, names, axes, {"r2": {"all": fitted["r2"]}}), done
-
-
-def over_trials(model, rows, values, axes, *, contrasts, replicates, level, seed, device="cpu"):
-    """Maps of one model for each of a few subjects, intervals by resampling its trials.
-
-    Parameters
-    ----------
-    model : design.Design
-    rows : DataFrame
-        A row per window, with ``dataset`` and ``subject``.
-    values : ndarray (rows, channels, times or frequencies)
-    axes, contrasts, replicates, level, seed, device
-        As in `over_subjects`.
-
-    Returns
-    -------
-    arrays, attrs, account
-        As of `over_subjects`. A subject whose windows cannot estimate the design is left out; the account says why.
+        Over people ``fit`` and ``bootstrap``; over trials ``subjects`` (both of each) and ``left_out`` (with reasons);
+        ``choice``, and ``comparison`` of the models.
 
     Raises
     ------
     ValueError
-        No subject is left.
+        Over people, a design that cannot be estimated; over trials, one that nobody's windows can estimate.
     """
-    names, weights = _weights(model, contrasts)
-    options = {"weights": weights, "names": model.coefficients}
-    found, fits, left, r2 = {}, {}, {}, {}
-    for label in np.unique(subject_labels(rows)).tolist():
-        mine = (subject_labels(rows) == label).nonzero()[0]
-        matrix, kept = design.apply(model, rows.iloc[mine])
-        y = _array.to_device(values[mine[kept]], device)
-        try:
-            fitted = ols.fit_rows(matrix, y, **options)
-            resampled = bootstrap.trials(matrix, y, seed=seed, replicates=replicates, level=level, **options)
-        except ValueError as error:
-            left[label] = str(error)
+    names, tests = units.tests(frame, model["tests"])
+    found, told, left = {}, {}, dict(left)
+    for number, unit in enumerate(people):
+        if unit.name in left:
             continue
-        found[label] = {name: fitted[name] for name in ("coef", "se", "t")}
-        found[label] |= {name: resampled[name] for name in ("ci_low", "ci_high")}
-        fits[label], r2[label] = {"fit": fitted["account"], "bootstrap": resampled["account"]}, fitted["r2"]
+        try:
+            fit, done = _estimated(frame, unit, tests, model, replicates.read(drawn, number))
+        except ValueError as error:
+            if frame.choice["over"] == "people":
+                raise
+            left[unit.name] = str(error)
+            continue
+        found[unit.name], told[unit.name] = fit, done
     if not found:
-        raise ValueError(f"no subject's windows can estimate {model.formula!r}: {left}")
-    done = account.ok("grid", device=device, subjects=fits, left_out=left)
-    return *_packed(found, names, axes, {"r2": r2}), done
+        raise ValueError(f"no person's windows can estimate {frame.family.main.formula!r}: {left}")
+    parts = told["all"] if frame.choice["over"] == "people" else {"subjects": told, "left_out": left}
+    parts |= {"comparison": _totals(found)} if model["compare"] else {}
+    done = account.ok("grid", choice=frame.choice, **parts)
+    return *_packed(frame, found, names), done
 
 
-def _weights(model, contrasts):
-    """Names and weights of all coefficients, then of the contrasts."""
-    names, weights = design.contrasts(model, contrasts)
-    return [*model.coefficients, *names], np.vstack([np.eye(len(model.coefficients)), weights])
+def summary(arrays, attrs):
+    """The peak of each coefficient in each channel.
+
+    Parameters
+    ----------
+    arrays, attrs : dict
+        From `make`.
+
+    Returns
+    -------
+    DataFrame
+        A row per unit, coefficient and channel: ``time`` (s) or ``frequency`` (Hz) of the largest magnitude; ``coef``,
+        ``ci_low``, ``ci_high``, ``t``, ``df``, ``p``, ``p_fdr`` there; ``share`` of the points whose interval excludes
+        zero.
+    """
+    values = {name: arrays[name][0] for name in MAPS}
+    shape, points = values["coef"].shape, np.asarray(arrays[attrs["axis"]][0])
+    peak = np.abs(values["coef"]).argmax(axis=-1)[..., None]
+    places = np.indices(shape[:3]).reshape(3, -1)
+    labels = zip(("unit", "coefficient", "channel"), places)
+    table = {name: np.asarray(arrays[name][0], dtype=object)[at] for name, at in labels}
+    table |= {attrs["axis"]: points[peak].ravel()}
+    df = arrays["df"][0]
+    values["df"] = np.broadcast_to(df[:, :, None, :] if df.ndim == 3 else df[:, :, None, None], shape)
+    for name in ("coef", "ci_low", "ci_high", "t", "df", "p", "p_fdr"):
+        table[name] = np.take_along_axis(values[name], peak, axis=-1).ravel()
+    beyond = (values["ci_low"] > 0) | (values["ci_high"] < 0)
+    return pd.DataFrame(table | {"share": beyond.mean(axis=-1).ravel()})
 
 
-def _packed(found, names, axes, whole):
-    """Arrays with named dimensions and attributes of the maps of all units."""
-    shape = (len(axes["names"]), len(axes["points"]))
-    units = list(found)
+def _estimated(frame, unit, tests, model, blocks):
+    """Arrays of one unit, on the host, and what they stand on."""
+    fit = unit.fit(frame, tests)
+    out = {name: frame.shaped(fit[name]) for name in ("coef", "se", "t")}
+    df = np.asarray(fit["df"], dtype=float)
+    out["df"] = df.reshape(-1, frame.lags) if frame.lags else df
+    spread = out["df"][:, None, :] if frame.lags else out["df"][:, None, None]
+    out["p"] = 2 * scipy.stats.t.sf(np.abs(out["t"]), spread)
+    out["p_fdr"] = np.stack([_adjusted(p) for p in out["p"]])
+    out |= {name: frame.shaped(fit[name][None])[0] for name in WHOLE if not frame.lags}
+    if frame.lags:
+        out |= {name: np.asarray(fit[name]) for name in WHOLE}
+    out |= _tested(frame, fit) if tests else {}
+    if model["compare"]:
+        out |= _compared(frame, compare.compare(unit.whole, frame.family))
+    if not blocks:
+        reach = scipy.stats.t.ppf((1 + model["level"]) / 2, spread) * out["se"]
+        return out | {"ci_low": out["coef"] - reach, "ci_high": out["coef"] + reach}, {"fit": fit["account"]}
+    drawn = unit.plan(frame, model).summary(blocks, level=model["level"])
+    out |= {name: frame.shaped(drawn[name]) for name in ("ci_low", "ci_high")}
+    out |= {"p_bootstrap": frame.shaped(drawn["p"])} if "p" in drawn else {}
+    return out, {"fit": fit["account"], "bootstrap": drawn["account"]}
+
+
+def _tested(frame, fit):
+    """F, its p and its degrees of freedom, (tests, channels, points) and (tests,), those of lags at each."""
+    df1, df2 = (np.asarray(fit[name], dtype=float)[:, None] for name in ("df1", "df2"))
+    values = np.asarray(fit["F"]).reshape(len(df1), -1)
+    p = scipy.stats.f.sf(values, df1, df2)
+    if frame.lags:
+        df1, df2 = (df.reshape(-1, frame.lags) for df in (df1, df2))
+    else:
+        df1, df2 = df1[:, 0], df2[:, 0]
+    return {"F": frame.shaped(values), "p_F": frame.shaped(p), "df1": df1, "df2": df2}
+
+
+def _compared(frame, found):
+    """Criteria of each model, the main one first, and F of those that are nested with it."""
+    out = {f"model_{name}": frame.shaped(found[name]) for name in ("aic", "bic")}
+    df1, df2 = (np.asarray(found[name], dtype=float)[:, None] for name in ("df1", "df2"))
+    values = np.asarray(found["F"])
+    for name, rows in (("F", values), ("p_F", scipy.stats.f.sf(values, df1, df2))):
+        out[f"model_{name}"] = frame.shaped(np.concatenate([np.full((1, frame.cells), np.nan), rows]))
+    return out | {"model": found["models"]}
+
+
+def _totals(found):
+    """Of each model, its mean criteria over units and cells, and the share of cells that prefer it."""
+    models = next(iter(found.values()))["model"]
+    totals = {name: {} for name in models}
+    for criterion in ("aic", "bic"):
+        values = np.stack([unit[f"model_{criterion}"] for unit in found.values()], axis=1).reshape(len(models), -1)
+        values = values[:, np.isfinite(values).all(axis=0)]
+        best = values.argmin(axis=0)
+        for place, name in enumerate(models):
+            mean, share = values[place].mean() if values.size else None, (best == place).mean() if best.size else None
+            totals[name] |= {criterion: _number(mean), f"best_{criterion}": _number(share)}
+    return totals
+
+
+def _number(value):
+    """A number for JSON, None where there is none."""
+    return None if value is None else float(value)
+
+
+def _adjusted(p):
+    """p adjusted for the false discovery rate over the cells of one coefficient; cells without p are none."""
+    out, known = np.full(p.shape, np.nan), np.isfinite(p)
+    if known.any():
+        out[known] = scipy.stats.false_discovery_control(p[known])
+    return out
+
+
+def _packed(frame, found, tests):
+    """Arrays of all units with named dimensions, and attributes."""
+    axis, lags = frame.axes["axis"], frame.lags
+    cells, df = ("channel", axis), (axis,) if lags else ()
+    dimensions = dict.fromkeys((*MAPS, *FURTHER), ("coefficient", *cells))
+    dimensions |= dict.fromkeys(WHOLE, ("channel",) if lags else cells)
+    dimensions |= {"df": ("coefficient", *df), "df1": ("test", *df), "df2": ("test", *df)}
+    dimensions |= dict.fromkeys(("F", "p_F"), ("test", *cells))
+    dimensions |= dict.fromkeys([f"model_{name}" for name in ("aic", "bic", "F", "p_F")], ("model", *cells))
+    first = next(iter(found.values()))
     arrays = {
-        name: (
-            np.stack([_array.to_numpy(found[unit][name]).reshape(-1, *shape) for unit in units]),
-            ["unit", "coefficient", "channel", axes["axis"]],
-        )
-        for name in MAPS
+        name: (np.stack([unit[name] for unit in found.values()]), ["unit", *dimensions[name]])
+        for name in dimensions
+        if name in first
     }
-    for name, values in whole.items():
-        stacked = np.stack([_array.to_numpy(values[unit]).reshape(shape) for unit in units])
-        arrays[name] = (stacked, ["unit", "channel", axes["axis"]])
-    arrays |= {"unit": (units, ["unit"]), "coefficient": (names, ["coefficient"])}
-    arrays |= {"channel": (axes["names"], ["channel"]), axes["axis"]: (axes["points"], [axes["axis"]])}
-    return arrays, {"axis": axes["axis"], "unit_of_values": axes["unit"], "maps": MAPS}
+    arrays |= {"unit": (list(found), ["unit"]), "coefficient": (frame.names, ["coefficient"])}
+    arrays |= {"test": (tests, ["test"])} if tests else {}
+    arrays |= {"model": (first["model"], ["model"])} if "model" in first else {}
+    arrays |= {"channel": (frame.axes["names"], ["channel"]), axis: (frame.axes["points"], [axis])}
+    maps = {name: text for name, text in (MAPS | FURTHER | WHOLE).items() if name in first}
+    return arrays, {"axis": axis, "unit_of_values": frame.axes["unit"], "lagged": bool(lags), "maps": maps}

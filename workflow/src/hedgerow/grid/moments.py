@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from hedgerow.grid import design, ols, rerp
-from hedgerow.rows import refuse_unlike
+from hedgerow.rows import refuse_unlike, subject_labels
 
 
 def save(path, model, rows, values, axes):
@@ -15,7 +15,7 @@ def save(path, model, rows, values, axes):
     ----------
     path : path
         ``.npz``.
-    model : design.Design
+    model : design.Family
     rows : DataFrame
         A row per window of the part; none is allowed.
     values : ndarray (rows, channels, times or frequencies)
@@ -34,7 +34,7 @@ def save_lagged(path, model, rows, signals, lags):
     ----------
     path : path
         ``.npz``.
-    model : design.Design
+    model : design.Family
     rows : DataFrame
         A row per event of the part (`hedgerow.rows.collect` with ``events``); none is allowed. Samples that the
         response to an event without a value in a column of the formula may reach are left out, like bad ones.
@@ -60,7 +60,8 @@ def save_lagged(path, model, rows, signals, lags):
         good = good & ~rerp.reached(starts[~kept], length, len(good))
         person = subject_labels(mine)[0]
         sums = rerp.moments(matrix, starts[kept], x, length, group=person, basis=model.basis, good=good)
-        total[person] = ols.combine([total[person], sums]) if person in total else sums
+        if sums["n"][0]:
+            total[person] = ols.combine([total[person], sums]) if person in total else sums
     made = ols.combine(list(total.values())) if total else {"groups": np.empty(0, dtype=str)}
     np.savez(path, axes=json.dumps(axes), **made)
 
@@ -87,7 +88,28 @@ def load(paths):
     return ols.combine(parts), json.loads(next(iter(axes)))
 
 
-def subject_labels(rows):
-    """Person of each row: the column ``person`` where participants.tsv has it, else ``<dataset>/<subject>``."""
-    own = rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)
-    return (rows["person"].where(rows["person"].notna(), own) if "person" in rows else own).to_numpy(dtype=str)
+def units(family, total, over, *, lagged=False):
+    """What is fitted apart: everybody together, or each person alone.
+
+    Parameters
+    ----------
+    family : design.Family
+    total : dict
+        Moments of all people, of the columns of all formulas.
+    over : str
+        ``people`` or ``trials``, over which inference is.
+    lagged : bool
+        Whether the moments are of the continuous signal.
+
+    Yields
+    ------
+    name : str
+        ``all``, or a person's label.
+    whole, own : dict
+        Moments of the columns of all formulas, and of the model's own.
+    """
+    own = None if lagged else family.within[family.main.formula]
+    for place, name in enumerate(["all"] if over == "people" else total["groups"].tolist()):
+        one = {key: value if key == "basis" else value[place : place + 1] for key, value in total.items()}
+        whole = total if over == "people" else one
+        yield name, whole, whole if lagged else ols.restrict(whole, own)

@@ -1,0 +1,89 @@
+"""Replicates of a bootstrap on disk, in blocks that jobs draw apart and a job that was killed takes up again.
+
+A block is an .npy file of float32, (units, combinations, cells, replicates of the block). It grows in a folder of its
+own beside a journal for each unit; the journals belong to one set of data and parameters, of which they hold the key.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from hedgerow.grid import scratch
+
+
+def share(block, replicates):
+    """First replicate, and that after the last, of a block such as ``2-of-8``; blocks are of about equal size."""
+    number, blocks = map(int, block.split("-of-"))
+    return replicates * (number - 1) // blocks, replicates * number // blocks
+
+
+def key(*parts):
+    """Identity of data and parameters, of what JSON can say of them."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def draw(path, units, shape, frame, model, *, first, last, folder, key):
+    """Draw the replicates from `first` to before `last` of every unit.
+
+    Parameters
+    ----------
+    path : path
+        ``.npy``; appears when all is drawn.
+    units : iterable of units.Unit
+    shape : (int, int, int)
+        Units, combinations, cells.
+    frame : units.Frame
+    model : dict
+        ``seed``, ``replicates``, ``precision`` of the model.
+    first, last : int
+    folder : path
+        Where unfinished work is kept, for this block alone; deleted when all is drawn.
+    key : str
+        Identity of data and parameters: work of another key is done anew.
+
+    Returns
+    -------
+    dict of str to str
+        Units whose windows cannot be resampled, and why; their replicates are 0.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    growing, left = folder / "replicates.npy", {}
+    values = _opened(growing, (*shape, last - first))
+    journals = [folder / f"{number}.journal" for number in range(shape[0])]
+    for unit, journal, out in zip(units, journals, values):
+        try:
+            unit.plan(frame, model).fill(out, first, last, done=scratch.Journal(journal, key))
+        except ValueError as error:
+            left[unit.name] = str(error)
+    values.flush()
+    # a journal must not outlive the values that it speaks of
+    for journal in journals:
+        journal.unlink(missing_ok=True)
+    os.replace(growing, path)
+    shutil.rmtree(folder, ignore_errors=True)
+    return left
+
+
+def read(paths, unit):
+    """Blocks of one unit (its number), in the order of their replicates, as arrays on disk."""
+    ordered = sorted(map(str, paths), key=lambda path: int(Path(path).stem.split("_")[-1].split("-of-")[0]))
+    return [np.load(path, mmap_mode="r")[unit] for path in ordered]
+
+
+def _opened(path, shape):
+    """The growing file, taken up if it has the right shape."""
+    if path.is_file():
+        try:
+            found = np.load(path, mmap_mode="r+")
+            if found.shape == shape:
+                return found
+        except ValueError:  # killed before its header was written
+            pass
+    for journal in path.parent.glob("*.journal"):
+        journal.unlink()
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
