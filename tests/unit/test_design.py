@@ -20,6 +20,10 @@ FORMULAS = [
     "~ C(kind, contr.treatment('c')) + C(run)",
     "~ cr(intensity, df=4) - 1",
     "~ 0 + kind:sex",
+    "~ C(kind, contr.helmert) * C(sex, contr.sum) + C(kind, contr.helmert):scale(intensity)",
+    "~ C(kind, contr.diff) + C(run, contr.poly)",
+    "~ cc(intensity, df=4, constraints='center'):sex + cs(age, df=3, constraints='center')",
+    "~ C(kind, levels=['c', 'a', 'b']) * bs(intensity, df=4, degree=2)",
     "~ np.log(age) + I(intensity ** 2)",
     "~ `reaction time` + kind",
     "~ standardize(age) + subject",
@@ -145,6 +149,164 @@ def test_contrasts(table):
             design.contrasts(built, {"wrong": wrong})
 
 
+CODINGS = [
+    "~ kind * sex + age",
+    "~ C(kind, contr.sum) * C(sex, contr.helmert) + center(age)",
+    "~ C(kind, contr.treatment('b')) * C(sex, contr.sum) + poly(age, 1)",
+    "~ 0 + kind:sex + scale(age)",
+    "~ C(kind, contr.poly) * sex + age",
+    "~ C(kind, contr.diff) * sex + age",
+]
+LEVELS = {
+    "a - b": "kind[a] - kind[b]",
+    "a - rest": "kind[a] - (kind[b] + kind[c]) / 2",
+    "women": "kind[a]:sex[F] - kind[c] : sex[F]",
+    "differences differ": "(kind[a]:sex[F] - kind[b]:sex[F]) - (kind[a]:sex[M] - kind[b]:sex[M])",
+    "mean": "0.5 * sex[F] + sex[M] * 5e-1",
+}
+
+
+@pytest.mark.parametrize("formula", CODINGS)
+def test_contrasts_of_levels_mean_the_same_in_every_coding(table, rng, formula):
+    """Against predictions of the fit at each cell of kind and sex, averaged by hand, the age at its mean."""
+    table["sex"] = rng.choice(["M", "F"], len(table))
+    y = rng.normal(size=len(table))
+    built = design.Design.from_json(json.loads(json.dumps(design.build(formula, table).to_json())))
+    _, weights = design.contrasts(built, LEVELS)
+    found = weights @ np.linalg.lstsq(design.apply(built, table)[0], y)[0]
+    plain = np.column_stack(
+        [(table.kind == k) & (table.sex == s) for k in "abc" for s in "FM"] + [table.age - table.age.mean()]
+    )
+    cell = np.linalg.lstsq(plain.astype(float), y)[0][:6].reshape(3, 2)
+    kind = cell.mean(axis=1)
+    expected = [
+        kind[0] - kind[1],
+        kind[0] - (kind[1] + kind[2]) / 2,
+        cell[0, 0] - cell[2, 0],
+        (cell[0, 0] - cell[1, 0]) - (cell[0, 1] - cell[1, 1]),
+        cell.mean(),
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_numbers_stand_at_their_mean_and_other_factors_at_all_levels(table):
+    """kind interacts with age: the difference is at the mean age over windows; C(run) counts each run alike."""
+    built = design.build("~ kind * age + C(run)", table)
+    _, weights = design.contrasts(built, {"b - a": "kind[b] - kind[a]", "c": "kind[c]", "run": "run[3] - run[1]"})
+    place = {name: i for i, name in enumerate(built.coefficients)}
+    mean = table.age.mean()
+    expected = np.zeros((3, len(place)))
+    expected[0, [place["kind[T.b]"], place["kind[T.b]:age"]]] = [1, mean]
+    expected[1, [place["Intercept"], place["kind[T.c]"], place["age"], place["kind[T.c]:age"]]] = [1, 1, mean, mean]
+    expected[1, [place["C(run)[T.2]"], place["C(run)[T.3]"]]] = 1 / 3
+    expected[2, place["C(run)[T.3]"]] = 1
+    np.testing.assert_allclose(weights, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_name_that_is_level_and_coefficient_is_the_level_unless_quoted(table):
+    built = design.build("~ 0 + kind * age", table)
+    _, weights = design.contrasts(built, {"level": "kind[a]", "coefficient": "`kind[a]`", "other": "kind[T.b]:age"})
+    assert built.coefficients[3] == "age"
+    np.testing.assert_allclose(weights[0], [1, 0, 0, table.age.mean(), 0, 0])
+    assert weights[1:].tolist() == [[1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]]
+
+
+def test_terms_and_lists_are_tested_together(table):
+    built = design.build("~ C(kind, contr.sum) * intensity + sex", table)
+    assert built.coefficients[1:5] == ["C(kind, contr.sum)[S.a]", "C(kind, contr.sum)[S.b]", "intensity", "sex[T.M]"]
+    names, found = design.tests(
+        built,
+        {
+            "by term": "C(kind, contr.sum):intensity",
+            "by columns": "intensity:kind",
+            "all of kind": "kind, kind:intensity",
+            "equal": "kind[a] = kind[b] = kind[c]",
+            "pairs": "kind[a] - kind[b], kind[a] - kind[c]",
+            "zero": "intensity = sex[T.M] = 0",
+        },
+    )
+    assert names[0] == "by term" and [each.shape for each in found] == [(2, 7), (2, 7), (4, 7), (2, 7), (2, 7), (2, 7)]
+    eye = np.eye(7)
+    assert np.array_equal(found[0], eye[5:]) and np.array_equal(found[1], eye[5:])
+    assert np.array_equal(found[2], eye[[1, 2, 5, 6]])
+    assert np.array_equal(found[5], [eye[3] - eye[4], eye[4]])
+    assert np.linalg.matrix_rank(np.vstack([found[3], found[4]])) == 2  # the same hypothesis
+
+
+@pytest.mark.parametrize(
+    ("expression", "sentence"),
+    [
+        ("kind[d] - kind[a]", "no window has level 'd' of 'kind'; there are a, b, c"),
+        ("kindd[a] - kind[b]", "'kindd' no factor; did you mean 'kind'"),
+        ("intensty", "no coefficient or level 'intensty'; did you mean 'intensity'"),
+        ("`kind[T.z]`", "no coefficient 'kind.T.z.'"),
+        ("kind[a] - kind[a]", "is zero whatever the coefficients"),
+        ("kind[a] * kind[b]", "only sums, differences and multiples"),
+        ("intensity[2]", "'intensity' no factor"),
+        ("kind[a] = 1", "test against 0"),
+        ("kind - intensity", "a term of several coefficients stands in a sum"),
+        ("", "is not a combination"),
+    ],
+)
+def test_refuses_expressions(table, expression, sentence):
+    built = design.build("~ kind + intensity", table)
+    for function, what in ((design.contrasts, "contrast"), (design.tests, "test")):
+        with pytest.raises(ValueError, match=f"{what} 'wrong': .*{sentence}"):
+            function(built, {"wrong": expression})
+
+
+def test_levels_need_columns(table):
+    built = design.build("~ kind + C(run > 1)", table)
+    with pytest.raises(ValueError, match="'C\\(run > 1\\)' makes levels of more than a column"):
+        design.contrasts(built, {"wrong": "kind[a]"})
+    assert design.contrasts(built, {"right": "kind[T.b]"})[1].tolist() == [[0, 1, 0, 0]]
+
+
+def test_a_family_is_what_its_members_are_over_shared_windows(table):
+    table.loc[[1, 4], "age"], table.loc[[4, 8], "kind"] = np.nan, None
+    formulas = ["~ kind * intensity", "~ kind", "~ 0 + kind + scale(age)", "~ bs(intensity, df=4)", "~ age + I(age**2)"]
+    made = design.family(formulas[0], formulas[1:], table)
+    stored = design.Family.from_json(json.loads(json.dumps(made.to_json(), allow_nan=False)))
+    assert stored == made
+    assert (made.rows, made.dropped, made.missing) == (87, 3, {"kind": 2, "intensity": 0, "age": 2})
+    whole, kept = design.apply(stored, table)
+    assert whole.shape == (87, len(made.coefficients)) and np.flatnonzero(~kept).tolist() == [1, 4, 8]
+    assert np.linalg.matrix_rank(whole / np.linalg.norm(whole, axis=0)) == whole.shape[1]
+    np.testing.assert_allclose(np.array(made.basis).T @ made.basis, whole.T @ whole, rtol=1e-9, atol=1e-9)
+    parts = [design.apply(stored, part)[0] for _, part in table.groupby("subject")]
+    assert np.array_equal(np.vstack(parts), whole)
+    assert next(iter(made.within)) == made.formula == formulas[0] and made.coefficients[:6] == made.main.coefficients
+    used = table[kept]
+    for formula, within in made.within.items():
+        alone = design.build(formula, used)
+        np.testing.assert_allclose(whole @ within, design.apply(alone, used)[0], rtol=1e-9, atol=1e-9)
+        assert alone == made.others.get(formula, made.main)
+    assert made.added == {f: list(a) for f, a in zip(made.others, [[], [3], [1, 2, 3], [2]], strict=True)}
+    assert set(made.account()) >= {"rows", "dropped", "missing", "compare", "vif"} and "basis" not in made.account()
+
+
+def test_a_family_of_one_is_its_design(table):
+    made, built = design.family("~ kind * age", [], table), design.build("~ kind * age", table)
+    assert made.main == built and made.basis == built.basis and made.within == {built.formula: np.eye(6).tolist()}
+    assert np.array_equal(design.apply(made, table)[0], design.apply(built, table)[0])
+    for function in (design.contrasts, design.tests):
+        assert np.array_equal(
+            function(made, {"x": "kind[a] - kind[b]"})[1], function(built, {"x": "kind[a] - kind[b]"})[1]
+        )
+
+
+def test_a_family_refuses_with_the_formula(table):
+    table["flat"] = 3.0
+    with pytest.raises(ValueError, match=r"compare 'kind \+ flat': .*'flat'.* is constant"):
+        design.family("~ kind", ["kind + flat"], table)
+    with pytest.raises(ValueError, match="'kind' stands twice"):
+        design.family("~ kind", ["~kind"], table)
+    with pytest.raises(ValueError, match="no column 'kin'"):
+        design.family("~ kind", ["~ kin"], table)
+    with pytest.raises(ValueError, match="none of 90 windows"):
+        design.family("~ kind", ["~ age"], table.assign(age=np.nan))
+
+
 @pytest.mark.parametrize(
     ("formula", "sentence"),
     [
@@ -165,6 +327,9 @@ def test_contrasts(table):
         ("~ lag(intensity)", "not finite"),
         ("~ when", "holds dates"),
         ("~ nothing", "none of 90 windows"),
+        ("~ C(kind, contr.treatment('z'))", "'z'.* not among.*levels that windows have: kind: a, b, c"),
+        ("~ C(kind, levels=['a', 'b', 'c', 'z'])", "T.z.*, is zero in all 90 windows"),
+        ("~ C(kind, levels=['a', 'b'])", "'c'.*levels that windows have: kind: a, b, c"),
     ],
 )
 def test_refuses(table, formula, sentence):

@@ -11,6 +11,7 @@ package emmeans.
 
 import ast
 import difflib
+import functools
 import itertools
 import re
 
@@ -18,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from hedgerow.grid import _formula
+from hedgerow.grid._sums import listed
 
 #: More combinations of levels than this are not averaged over.
-COMBINATIONS = 100_000
+COMBINATIONS = 20_000
 
 
 def constraints(design, expression, what):
@@ -41,9 +43,11 @@ def constraints(design, expression, what):
     names, places = _names(design), {}
     longest = sorted(names, key=len, reverse=True)
     pattern = re.compile(
-        r"`(?P<quoted>[^`]+)`|(?<![\w.)\]])(?:(?P<levels>[\w.]+\[[^\]]+\](?::[\w.]+\[[^\]]+\])*)(?!\s*[:\[\w])|"
+        r"`(?P<quoted>[^`]+)`|(?<![\w.)\]])(?:(?P<levels>[\w.]+\[[^\]]+\](?:\s*:\s*[\w.]+\[[^\]]+\])*)(?!\s*[:\[\w])|"
         rf"(?P<name>{'|'.join(re.escape(name) for name in longest)})(?!\s*[:\[]|\w))"
     )
+
+    reference = functools.cache(lambda: _reference(design))
 
     def place(found):
         variable = f"_{len(places)}"
@@ -52,7 +56,7 @@ def constraints(design, expression, what):
                 raise ValueError(f"{what}: no coefficient {found['quoted']!r}; {_near(found['quoted'], names)}")
             places[variable] = _unit(design, [found["quoted"]])
         elif found["levels"] is not None:
-            places[variable] = _of_levels(design, found["levels"], what)
+            places[variable] = _of_levels(design, found["levels"], reference, what)
         else:
             places[variable] = _unit(design, names[found["name"]])
         return f" {variable} "
@@ -77,7 +81,7 @@ def _parts(part, places, design, what, expression):
             raise ValueError(f"{what}: no coefficient or level {name!r}; {_near(name, _names(design))}") from None
         except (SyntaxError, TypeError) as error:
             raise ValueError(
-                f"{what}: {expression!r} is not a combination of the coefficients {', '.join(design.coefficients)} "
+                f"{what}: {expression!r} is not a combination of the coefficients {listed(design.coefficients)} "
                 f"({error.args[0]})."
             ) from None
     rows = [left - right for left, right in itertools.pairwise(sides)] if len(sides) > 1 else sides
@@ -133,21 +137,19 @@ def _only_column(factor, columns):
     return used.pop() if len(used) == 1 else None
 
 
-def _of_levels(design, text, what):
+def _of_levels(design, text, reference, what):
     """Rows (1, p) of a marginal mean, such as ``kind[famous]:sex[F]``, or of the coefficient of that name."""
-    wanted = dict(re.findall(r"([\w.]+)\[([^\]]+)\]", text))
-    levels = _levels(design)
+    wanted, levels = dict(re.findall(r"([\w.]+)\[([^\]]+)\]", text)), _levels(design)
+    text = re.sub(r"\s*:\s*", ":", text)
     if not all(level in levels.get(name, []) for name, level in wanted.items()):
         if text in design.coefficients:
             return _unit(design, [text])
-        for name, level in wanted.items():
-            if name not in levels:
-                raise ValueError(
-                    f"{what}: {text!r} names no coefficient, and {name!r} no factor; {_near(name, levels)}"
-                )
-            if level not in levels[name]:
-                raise ValueError(f"{what}: factor {name!r} has no level {level!r}; {_near(level, levels[name])}")
-    table, matrix = _reference(design)
+        name, level = next(pair for pair in wanted.items() if pair[1] not in levels.get(pair[0], []))
+        if name not in levels:
+            raise ValueError(f"{what}: {text!r} is no coefficient, and {name!r} no factor; {_near(name, levels)}")
+        hint = _near(level, levels[name])
+        raise ValueError(f"{what}: {text!r} is no coefficient, and no window has level {level!r} of {name!r}; {hint}")
+    table, matrix = reference()
     chosen = np.logical_and.reduce([table[name] == level for name, level in wanted.items()])
     return matrix[chosen].mean(axis=0)[None, :]
 
@@ -193,6 +195,6 @@ def _reference(design):
 
 
 def _near(name, known):
-    """Half a sentence with the nearest of the known names."""
+    """Half a sentence with the nearest of the known names, or with all."""
     near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+    return f"did you mean {near[0]!r}?" if near else f"there are {listed(list(known))}."

@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pandas as pd
 
 from hedgerow.grid import _formula, _rank
+from hedgerow.grid._sums import listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,12 @@ def build(formula, table):
         raise ValueError(f"formula {right!r}: none of {len(table)} windows has a value in every column ({missing}).")
     columns = {name: _column(name, table.loc[kept, name]) for name in names}
     data = _typed(table.loc[kept], columns)
-    matrix, spec = _formula.materialise(right, data)
+    try:
+        matrix, spec = _formula.materialise(right, data)
+    except ValueError as error:
+        levels = "; ".join(f"{name}: {listed(each['levels'])}" for name, each in columns.items() if "levels" in each)
+        known = f" (levels that windows have: {levels})" if levels and re.search("level|categor", str(error)) else ""
+        raise ValueError(f"{error}{known}") from error
     coefficients = [str(name) for name in spec.column_names]
     terms = {str(term): [coefficients[i] for i in places] for term, places in spec.term_indices.items()}
     _rank.check_finite(matrix, coefficients)
