@@ -149,6 +149,20 @@ def test_parts_add_up_in_any_order(xp, data):
     np.testing.assert_array_equal(_array.to_numpy(ols.combine(own)["YtY"])[1, :], _array.to_numpy(own[0]["YtY"])[0, :])
 
 
+@pytest.mark.parametrize("order", ["one after the other", "mixed"])
+def test_sums_over_blocks_of_rows_and_tiles_of_cells_equal_plain_sums(xp, rng, order):
+    X, Y = rng.normal(size=(1300, 3)), rng.normal(size=(1300, 500)).astype(np.float32)
+    group = np.repeat(["a", "b", "c"], [700, 599, 1])
+    group = group if order == "one after the other" else rng.permutation(group)
+    found = ols.moments(X, xp.asarray(Y), group)
+    for g, name in enumerate("abc"):
+        x, y = X[group == name], Y[group == name].astype(float)
+        expected = {"Xsum": x.sum(0), "XtX": x.T @ x, "XtY": x.T @ y, "YtY": (y**2).sum(0), "Ysum": y.sum(0)}
+        for key, sums in expected.items():
+            np.testing.assert_allclose(_array.to_numpy(found[key])[g], sums, rtol=1e-11, atol=1e-11, err_msg=key)
+    assert found["n"].tolist() == [700, 599, 1]
+
+
 def test_moments_survive_a_file(tmp_path, data):
     X, Y, subject = data
     made = ols.moments(X, Y, subject, basis=ols.basis_of(X))

@@ -80,7 +80,7 @@ def over_rows(solution, rows, Y, kind):
 def _weights(rows, half, kind):
     """Factors (n,) of the squared residuals, 0 for windows that are fitted exactly, and how many these are."""
     xp, (n, p) = _array.namespace(rows), rows.shape
-    squares = (xp.matmul(rows[part, :], half) ** 2 for part in slices(n, HEIGHT))
+    squares = (xp.matmul(rows[part, :], half) ** 2 for part in slices(n, _array.room(rows, HEIGHT)))
     leverage = xp.concat([xp.sum(each, axis=1) for each in squares], axis=0)
     free = 1 - leverage > ALONE
     weights = WEIGHTS[kind](xp.where(free, leverage, xp.zeros_like(leverage)), n, p)
@@ -91,7 +91,7 @@ def _weighted_squares(coefficients, rows, Y, products, columns):
     """Sums over windows of [1, products]' times squared residuals, (columns, m)."""
     xp, device = _array.namespace(rows), array_api_compat.device(rows)
     total = xp.zeros((columns, Y.shape[1]), dtype=xp.float64, device=device)
-    height = min(HEIGHT, max(16, _array.room(rows, BLOCK) // columns))
+    height = min(_array.room(rows, HEIGHT), max(16, _array.room(rows, BLOCK) // columns))
     for block in slices(Y.shape[0], height):
         z, y = rows[block, :], Y[block, :]
         left = xp.matrix_transpose(xp.concat([xp.ones_like(z[:, :1]), products(z, block)], axis=1))

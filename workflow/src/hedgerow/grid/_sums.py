@@ -71,7 +71,7 @@ def moments(X, Y, groups, *, basis=None):
 def _blocks(X, Y, rows):
     """Rows of X and Y, a few at a time: views where the rows follow each other, copies of at most 8 MB else."""
     if rows.size and rows[-1] - rows[0] == rows.size - 1:
-        for part in slices(rows.size, HEIGHT, first=int(rows[0])):
+        for part in slices(rows.size, _array.room(Y, HEIGHT), first=int(rows[0])):
             yield X[part, :], Y[part, :]
         return
     xp = _array.namespace(Y)
