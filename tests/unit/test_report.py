@@ -1,5 +1,6 @@
 """The page of a study made by hand: what it says, what it leaves out, that it repeats and asks for nothing outside."""
 
+import html
 import re
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import yaml
 from conftest import ROOT
 from hedgerow import account, config, layout, report, store, table
 from hedgerow.clean import evidence
+from hedgerow.grid import choice
 from hedgerow.nets import evaluate
-from hedgerow.report import cleaning, grids, networks, outcome, recordings, signals
+from hedgerow.report import cleaning, grids, methods, networks, outcome, recordings, signals
 
 pytest.importorskip("mne")
 
@@ -56,27 +58,65 @@ def _recording(subject, rng):
     return x, labels
 
 
-def _maps(units, rng):
+MODEL = {
+    "selection": "beeps", "feature": None, "level": 0.95, "replicates": 500, "seed": 1, "contrasts": {}, "tests": {},
+    "compare": [], "lags": None, "bootstrap": "auto", "interval": "auto", "errors": "auto",
+}  # fmt: skip
+
+
+def _maps(units, rng, *, whole=False, **model):
+    """Maps and account of a model: 12.5 µV at Cz and 150 ms; on request also tests, a comparison and influence."""
     folder = "results/studies/handmade/grid/kind/"
     coef = rng.normal(size=(len(units), 2, 7, 40))
     coef[:, 1, 3, 25] = 12.5
-    dims = ["unit", "coefficient", "channel", "time"]
-    arrays = {
-        "coef": (coef, dims),
-        "se": (np.ones_like(coef), dims),
-        "t": (coef, dims),
-        "r2": (coef[:, 0], dims[:1] + dims[2:]),
-    }
-    arrays |= {"ci_low": (coef - 2, dims), "ci_high": (coef + 2, dims), "unit": (units, ["unit"])}
-    arrays |= {"coefficient": (["Intercept", "label[T.low]"], ["coefficient"]), "channel": (NAMES, ["channel"])}
-    arrays |= {"time": (-0.1 + np.arange(40) / 100, ["time"])}
-    store.write_arrays(f"{folder}maps.zarr.zip", arrays, {"axis": "time", "unit_of_values": "µV"})
-    done = {"fit": {"warnings": []}, "bootstrap": {"warnings": ["7 units: few."], "resampled": "clusters", "units": 7}}
-    design = {"formula": "~ label", "rows": 48, "dropped": 0}
-    design |= {"columns": {"label": {"levels": ["high", "low"], "type": "factor"}}}
-    model = {"selection": "beeps", "feature": None, "level": 0.95, "replicates": 500, "seed": 1}
-    parts = done if units == ["all"] else {"subjects": dict.fromkeys(units, done), "left_out": {}}
-    account.write(f"{folder}account.json", account.ok("grid", design=design, model=model, **parts))
+    p = np.where(coef == 12.5, 1e-9, 0.3)
+    maps = {"coef": coef, "se": np.ones_like(coef), "t": coef, "ci_low": coef - 2, "ci_high": coef + 2}
+    arrays = _named("unit coefficient channel time", **maps, p=p, p_fdr=p)
+    arrays |= _named(
+        "unit channel time", **dict.fromkeys(("r2", "r2_adjusted", "sigma", "aic", "bic"), np.abs(coef[:, 0]))
+    )
+    arrays |= _named("unit coefficient", df=np.linspace(4.5, 9.25, 2 * len(units)).reshape(-1, 2))
+    if whole:
+        arrays |= _named("unit test channel time", F=coef[:, 1:] ** 2, p_F=p[:, 1:])
+        arrays |= _named("unit test", df1=np.full((len(units), 1), 2.0), df2=np.full((len(units), 1), 11.5))
+        aic = np.stack([np.zeros_like(coef[:, 0]), np.full_like(coef[:, 0], 5.0)], axis=1)
+        aic[:, 1, :, 30:] = -20.0
+        against = np.stack([np.full_like(coef[:, 0], np.nan), p[:, 1]], axis=1)
+        arrays |= _named(
+            "unit model channel time", model_aic=aic, model_bic=aic + 1, model_F=against, model_p_F=against
+        )
+        arrays |= {"test": (["sound"], ["test"]), "model": (["~ label", "~ 1"], ["model"])}
+        model |= {"tests": {"sound": "label"}, "compare": ["1"], "contrasts": {}}
+    arrays |= {"unit": (units, ["unit"]), "coefficient": (["Intercept", "label[T.low]"], ["coefficient"])}
+    arrays |= {"channel": (NAMES, ["channel"]), "time": (-0.1 + np.arange(40) / 100, ["time"])}
+    store.write_arrays(f"{folder}maps.zarr.zip", arrays, {"axis": "time", "unit_of_values": "µV", "lagged": False})
+    pooled = units == ["all"]
+    done = {"fit": {"warnings": [], "clusters": 7}, "bootstrap": {"warnings": ["7 units: few."], "units": 7}}
+    design = {"formula": "~ label", "rows": 48, "dropped": 3, "missing": {"label": 0, "loud": 3}}
+    design |= {"columns": {"label": {"levels": ["high", "low"], "type": "factor"}}, "vif": {"label[T.low]": 1.25}}
+    choice = {"bootstrap": "wild-clusters", "interval": "studentised", "errors": "cr2", "over": "people"}
+    if not pooled:
+        choice = {"bootstrap": "pairs", "interval": "percentile", "errors": "hc3", "over": "trials"}
+    parts = done if pooled else {"subjects": dict.fromkeys(units, done), "left_out": {}}
+    told = account.ok("grid", design=design, model=MODEL | model, choice=choice, **parts)
+    account.write(f"{folder}account.json", told)
+    return [_influence(folder)] if whole else []
+
+
+def _named(dimensions, **arrays):
+    return {name: (values, dimensions.split()) for name, values in arrays.items()}
+
+
+def _influence(folder):
+    """A table of influence in which a window of sub-03 weighs most, and one has a leverage of 1."""
+    rows = pd.DataFrame({"dataset": "lab", "subject": np.repeat(["01", "02", "03"], 8), "label": ["high", "low"] * 12})
+    rows = rows.assign(rec="sub-" + rows["subject"] + "/eeg/sub-" + rows["subject"] + "_task-x", onset=np.arange(24.0))
+    rows = rows.assign(window=np.tile(np.arange(8), 3), event=0, leverage=0.125, cooks_distance_mean=0.01)
+    rows.loc[19, "cooks_distance_mean"], rows.loc[2, ["leverage", "cooks_distance_mean"]] = 0.75, [1.0, np.nan]
+    rows = rows.assign(cooks_distance_max=4.0, cooks_distance_channel="Cz", cooks_distance_time=0.15)
+    rows = rows.assign(resid_studentized_max=5.25, cooks_distance_beyond=0.5)
+    table.write(folder + "influence_lab_0of1.tsv", rows)
+    return folder + "influence_lab_0of1.tsv"
 
 
 def _network(config, rng):
@@ -103,7 +143,7 @@ def _network(config, rng):
     return {"metrics": [folder + "metrics.json"], "curves": [folder + "seed-1_fold-1_curve.tsv"]}
 
 
-def _study(subjects, units=None):
+def _study(subjects, units=None, **model):
     """Files of a study in the working directory, and its config; one more recording is quarantined in the cleaning."""
     rng = np.random.default_rng(1)
     given = STUDY if units else {key: STUDY[key] for key in ("study", "datasets", "selections")}
@@ -122,12 +162,12 @@ def _study(subjects, units=None):
     table.write("results/index/lab/recordings.tsv", pd.DataFrame(rows))
     Path("results/studies/handmade/config.yaml").write_text(yaml.safe_dump(settings))
     files = dict.fromkeys(("features", "trainings", "split", "recoveries", "validations"), ())
-    files |= dict.fromkeys(("metrics", "curves", "grids", "grid_accounts"), ())
+    files |= dict.fromkeys(("metrics", "curves", "grids", "grid_accounts", "influence"), ())
     files |= {"config": "results/studies/handmade/config.yaml", "recordings": ["results/index/lab/recordings.tsv"]}
     files |= {"accounts": [stem + "clean_account.json" for stem in stems]}
     files |= {"stores": [stem + "beeps_windows.zarr.zip" for stem in stems]}
     if units:
-        _maps(units, rng)
+        files |= {"influence": _maps(units, rng, **model)}
         files |= _network(settings, rng)
         grid = "results/studies/handmade/grid/kind/"
         files |= {"grids": [grid + "maps.zarr.zip"], "grid_accounts": [grid + "account.json"]}
@@ -148,28 +188,87 @@ def here(tmp_path, monkeypatch):
 def _text(page):
     """What a reader sees: without pictures, style and tags."""
     page = re.sub(r"<style>.*?</style>|data:[^\"]*", "", page, flags=re.S)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)))
 
 
-def test_the_page_says_what_happened(here):
-    files, settings, _ = _study(6, ["all"])
-    page = report.page(files, config=settings, about=_about())
+@pytest.fixture(scope="module")
+def six(tmp_path_factory):
+    """The page of six people, made twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("six"))
+        files, settings, _ = _study(6, ["all"], whole=True)
+        return [report.page(files, config=settings, about=_about()) for _ in range(2)]
+
+
+def test_the_page_says_what_happened(six):
+    page = six[0]
     text = _text(page)
     assert "handmade" in text and "7 recordings: 6 ok, 1 quarantined" in text
     assert "not-finite" in text and "<script" not in page and "&lt;script&gt;alert(1)" in page
     assert "Left out: 18 windows in segments that the cleaning marked as bad, 21 rows whose HED annotation" in text
     assert "48 windows of 6 people" in text and "high 24 · low 24" in text
-    assert "low − high" in text and "Cz, 150 ms" in text and "12.5" in text and "10.5 to 14.5" in text
+    assert "low − high Cz, 150 ms 12.5 10.5 to 14.5 12.5 (9.25) < 0.0001 (< 0.0001)" in text
     assert "7 units: few." in text and "10 subjects: percentile intervals over so few are too narrow" in text
     assert "1 further seeds (2)" in text and "numpy 2.0" in text and "replicates: 2000" in text
-    # cleaning, butterfly, classes, two coefficients, scores, confusion, people, curves
+    # cleaning, butterfly, classes, two coefficients, test, models, fit, influence, scores, confusion, people, curves
+    assert page.count('src="data:image/png;base64,') == 13
+
+
+def test_the_page_says_how_a_model_was_made_and_what_it_left_out(six):
+    text = _text(six[0])
+    assert "48 windows of “beeps”, in µV; 280 cells." in text
+    assert "Each of the windows counts once in the estimate; errors and intervals are over 7 people." in text
+    assert "CR2" in text and "(df of the coefficients: 4.5 to 9.25)" in text
+    assert "bootstrap-t over 500 replicates (seed 1) in which the residuals of each person are multiplied" in text
+    assert "chosen since there are fewer than 40 people" in text and "Read with care. 7 units: few." in text
+    assert "3 windows left out, as a regressor has no value: loud in 3." in text
+    assert "Variance inflation: label[T.low] 1.2." in text
+    assert "Intervals and p are those of each cell alone" in text
+
+
+def test_tests_comparisons_and_influence_have_tables(six):
+    text = _text(six[0])
+    assert "sound label Cz, 150 ms 156 (2, 11.5) < 0.0001 (< 0.0001) 0" in text
+    # the second model has the least AIC from 200 ms on, and loses by 5 before
+    assert "~ label 75 % 75 % 25 % 0.0 75 %" in text
+    assert "~ 1 25 % 25 % 0 % 5.0 25 % 0 %" in text
+    assert "1 of 24 have a mean Cook’s distance above 4/n" in text and "1 window has a leverage of 1" in text
+    assert "sub-03 sub-03_task-x 19.00 low 0.12 0.75 50 % Cz, 150 ms 5.2" in text
+
+
+def test_what_a_model_does_not_have_is_not_on_the_page(here):
+    files, settings, _ = _study(6, ["all"])
+    page = report.page(files, config=settings, about=_about())
+    assert page.count('src="data:image/png;base64,') == 10
+    assert not any(word in _text(page) for word in ("Zero together", "ΔAIC", "Cook’s"))
+
+
+def test_lags_are_said_and_have_no_course_of_fit(here):
+    files, settings, _ = _study(6, ["all"], lags=[-0.1, 0.3])
+    arrays, attrs = store.read_arrays(files["grids"][0])
+    dims = {key: {4: ["unit", "coefficient", "channel", "time"], 1: [key]}.get(np.ndim(arrays[key])) for key in arrays}
+    dims |= {key: ["unit", "channel"] for key in ("r2", "r2_adjusted", "sigma", "aic", "bic")}
+    arrays |= {key: arrays[key][:, :, 0] for key in dims if dims[key] == ["unit", "channel"]}
+    arrays["df"] = np.broadcast_to(arrays["df"][:, :, None], (1, 2, 40))
+    dims["df"] = ["unit", "coefficient", "time"]
+    lagged = {key: (values, dims[key]) for key, values in arrays.items()}
+    store.write_arrays(files["grids"][0], lagged, attrs | {"lagged": True})
+    page = report.page(files, config=settings, about=_about())
+    assert "48 events of “beeps”" in _text(page) and "with lags from −100 to 300 ms" in _text(page)
+    assert "12.5 (9.25)" in _text(page) and "Largest R² of a channel" in _text(page)
     assert page.count('src="data:image/png;base64,') == 9
 
 
-def test_the_page_repeats_and_asks_for_nothing_outside(here):
-    files, settings, _ = _study(6, ["all"])
-    page = report.page(files, config=settings, about=_about())
-    assert page == report.page(files, config=settings, about=_about())
+def test_only_the_first_of_many_people_with_maps_of_their_own_are_drawn(here):
+    files, settings, _ = _study(6, [f"lab/{k:02}" for k in range(1, 7)])
+    text = _text(report.page(files, config=settings, about=_about()))
+    assert "Shown: the first 4 of 6 people" in text and "Inference is per person, over windows" in text
+    assert "Fewer than five people, so" not in text
+
+
+def test_the_page_repeats_and_asks_for_nothing_outside(six):
+    page, again = six
+    assert page == again
     assert {link[:1] if link[0] == "#" else link for link in re.findall(r'(?:src|href)="(.{5})', page)} == {
         "data:",
         "#",
@@ -214,7 +313,8 @@ def _less():
 def test_fewer_than_five_people_are_shown_one_by_one(here):
     files, settings, raw = _study(3, ["lab/01", "lab/02", "lab/03"])
     text = _text(report.page(files, config=settings, about=_about()))
-    assert "fewer than five people, so inference is per person" in text
+    assert "Fewer than five people, so inference is per person, over windows" in text
+    assert "the windows of a person are drawn with replacement" in text
     assert text.count("sub-02") >= 2 and "sub-01, sub-02, sub-03: 7 units: few." in text
     units, people = signals._means(signals._window_moments(files["stores"][:3]), ["high", "low"])
     assert list(units) == ["sub-01", "sub-02", "sub-03"] and people == 3
@@ -255,20 +355,68 @@ def test_peaks_are_those_after_the_event():
     power = bump(-0.3, 9) + bump(0.1, 3) + bump(0.3, 5) + bump(0.6, 2) + bump(0.8, 1)
     assert [round(times[k], 2) for k in signals._peaks(power, times)] == [0.1, 0.3, 0.6]
     assert len(signals._peaks(np.zeros(150), times)) == 1
+
+
+def test_a_coefficient_is_shown_where_it_is_largest_and_at_further_sure_peaks():
+    times = np.arange(-500.0, 1000.0, 10.0)
+    bump = lambda at, height: height * np.exp(-(((times - at) / 15) ** 2))  # noqa: E731
     coef = np.zeros((1, 2, 150))
-    coef[0, 0, 10], coef[0, 1, 100] = 9, -5
-    assert grids._peaks(coef, 1000 * times, True) == [(1, 100)]
+    coef[0, 0] = bump(-300, 9) + bump(200, 4) + bump(250, 3.9)
+    coef[0, 1] = bump(500, -5) + bump(700, 3) + bump(900, 1)
+    sure = np.abs(coef) > 0.5
+    # the largest is after the event; 250 ms is too close to 200 ms, 900 ms not prominent enough
+    assert grids._peaks(coef, sure, times, "time") == [[(1, 100), (0, 70), (1, 120)]]
+    sure[0, 1, 115:130] = False
+    assert grids._peaks(coef, sure, times, "time") == [[(1, 100), (0, 70)]]
+    assert grids._peaks(coef, sure & False, times, "time") == [[(1, 100)]]
+
+
+def test_a_mean_spectrum_is_shown_at_its_bump_and_not_at_its_edge():
+    frequency = np.arange(1.0, 41.0)
+    power = -np.log10(frequency) + 0.5 * np.exp(-(((frequency - 10) / 2) ** 2))
+    values = np.stack([power, power + 0.1])[None]
+    assert grids._peaks(values, values > -9, frequency, "frequency", signed=False) == [[(1, 9)]]
+
+
+def test_false_discoveries_are_controlled_over_the_cells_of_each_person():
+    p = np.array([[[0.01, 0.02], [0.03, np.nan]], [[0.04, 0.04], [0.04, 0.04]]])
+    np.testing.assert_allclose(grids._fdr(p), [[[0.04, 0.04], [0.04, 1]], [[0.04, 0.04], [0.04, 0.04]]])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        (("clusters", "percentile", "cr1"), ["percentiles", "people are drawn", "CR1", "40 people or more"]),
+        (("wild-clusters", "studentised", "cr2"), ["bootstrap-t", "Webb", "Satterthwaite", "fewer than 40"]),
+        (("clusters", "bca", "cr2"), ["BCa", "people are drawn"]),
+        (("none", "t", "cr2"), ["nothing was resampled", "quantile of t"]),
+    ],
+)
+def test_the_method_is_said_as_it_was_chosen(chosen, words):
+    said = {"choice": dict(zip(("bootstrap", "interval", "errors"), chosen)) | {"over": "people"}, "model": MODEL}
+    text = " ".join(methods.sentences(said | {"fit": {"clusters": 50}}, np.array([[9.0, 9.0]])))
+    assert all(word in text for word in words) and "over 50 people" in text and "(df of the coefficients: 9)" in text
+    asked = said | {"fit": {"clusters": 50}, "model": MODEL | {"bootstrap": chosen[0], "level": 0.9}}
+    text = " ".join(methods.sentences(asked, np.array([[9.0, 9.0]])))
+    assert "chosen since" not in text and "90\u202f% intervals" in text
+
+
+def test_every_choice_has_its_words():
+    assert set(methods.RESAMPLED) == set(choice.BOOTSTRAPS)
+    assert set(methods.ERRORS) == {name for names in choice.ERRORS.values() for name in names}
+    allowed = set(SCHEMA["$defs"]["model"]["properties"]["interval"]["enum"])
+    assert set(methods.INTERVALS) == allowed - {"auto"}
 
 
 def test_coefficients_in_words():
     columns = {"kind": {"type": "factor", "levels": ["click", "tone"]}, "loud": {"type": "integer"}}
     design = {"formula": "~ kind * loud", "columns": columns}
-    assert grids.meaning("kind[T.tone]", design) == "tone − click"
-    assert grids.meaning("kind[T.tone]:loud", design) == "interaction: (tone − click) × (slope of loud)"
-    assert grids.meaning("Intercept", design) == "expected value at kind = click, loud = 0"
-    assert grids.meaning("Intercept", design | {"formula": "~ C(kind, contr.sum)"}).startswith("expected value where")
-    assert grids.meaning("a - b", design) == ""
-    assert grids.per("loud", design) == " per unit of loud" and grids.per("kind[T.tone]", design) == ""
+    assert methods.meaning("kind[T.tone]", design) == "tone − click"
+    assert methods.meaning("kind[T.tone]:loud", design) == "interaction: (tone − click) × (slope of loud)"
+    assert methods.meaning("Intercept", design) == "expected value at kind = click, loud = 0"
+    assert methods.meaning("Intercept", design | {"formula": "~ C(kind, contr.sum)"}).startswith("expected value where")
+    assert methods.meaning("a - b", design) == ""
+    assert methods.per("loud", design) == " per unit of loud" and methods.per("kind[T.tone]", design) == ""
 
 
 def test_verdicts_follow_what_was_planted():
@@ -325,6 +473,7 @@ def test_a_shuffled_network_stands_beside_its_twin():
 
 def test_numbers_as_people_write_them():
     assert report.fixed(-1.25, 1) == "−1.2" and report.fixed(None) == "n/a" and report.figures(-0.98049) == "−0.98"
+    assert report.chance(0.0123) == "0.012" and report.chance(1e-9) == "< 0.0001" and report.chance(np.nan) == "n/a"
     assert report.percent(0.125) == "12.5\u202f%" and report.grouped(1423) == "1\u202f423"
 
 
