@@ -43,7 +43,7 @@ class Split:
         return xp.matmul(scaled, xp.matrix_transpose(self.vectors))
 
     def pieces(self, rows):
-        """Of combinations (r, p): b'(I - G)^+ G c between all of them, (S, r, r), and M b, (S, p, r)."""
+        """Of combinations b (r, p): vectors whose products are b'(I - G)^+ G c, and M b, both (S, p, r)."""
         xp = _array.namespace(rows)
         turned = xp.matmul(xp.matrix_transpose(self.vectors), xp.matrix_transpose(rows))  # (S, p, r)
         inverse = self.inverse
@@ -86,6 +86,7 @@ def htz(parts, tests):
 
 
 def _wishart(parts, test):
+    """η of one test (q, p); NaN where the expectation is singular."""
     xp = _array.namespace(test)
     own, across = parts.pieces(test)
     expected = xp.sum(xp.matmul(xp.matrix_transpose(own), own) - xp.matmul(xp.matrix_transpose(across), across), axis=0)
