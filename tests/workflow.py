@@ -61,7 +61,7 @@ def differences(one, other):
 
 
 def kill_when(condition, folder, config, *arguments):
-    """Start a run, kill it with all that it has started as soon as `condition(text)` holds of its output; the output."""
+    """Start a run; kill it and all that it has started as soon as `condition(text)` holds of its output, given back."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--configfile", config]
     command += ["--profile", PROFILE, "--cores", "2", *arguments]
     said = Path(folder, "killed.txt")

@@ -103,7 +103,7 @@ FROM_CONFIG = {"config": 1, "publish": 1, "report": 1}
         ("grid/scratch.py", FROM_REPLICATES),
         ("grid/maps.py", FROM_REPLICATES),
         ("grid/influence.py", {"influence", "report"}),
-        ("continuous.py", FROM_REPLICATES | {"rerp"}),
+        ("grid/rerp.py", FROM_REPLICATES | {"rerp"}),
         ("grid/ols.py", FROM_REPLICATES | {"moments", "rerp", "influence"}),
         ("nets/models.py", {"train", "evaluate", "report"}),
         ("clean/asr.py", {"clean", "windows"} | FROM_WINDOWS),

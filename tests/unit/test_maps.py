@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from hedgerow.grid import bootstrap, design, maps, moments, ols, replicates, units, weight
+from hedgerow.grid import bootstrap, design, lagged, maps, moments, ols, replicates, units, weight
 
 BLOCK = {
     "contrasts": {"b - c": "kind[b] - kind[c]"},
@@ -232,7 +232,7 @@ def test_a_lagged_model_has_maps_of_channels_and_lags(rng, tmp_path):
         parts.append((f"{person}", y, 100.0, ["Cz", "Pz"], np.ones(samples, dtype=bool)))
     rows = pd.concat(rows, ignore_index=True)
     family = design.family("kind", [], rows)
-    moments.save_lagged(tmp_path / "m.npz", family, rows, parts, lags)
+    lagged.save(tmp_path / "m.npz", family, rows, parts, lags)
     total, axes = moments.load([tmp_path / "m.npz"])
     block = BLOCK | {"contrasts": {"b - a": "kind[b] - kind[a]"}, "tests": {"kind": "kind"}, "compare": []}
     frame = units.frame(family, block, axes, people)

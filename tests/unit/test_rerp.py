@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import signal, stats
 
 from hedgerow import _array, continuous, io, rows, store, table, windows
 from hedgerow import account as accounts
-from hedgerow.grid import bootstrap, design, moments, ols, rerp
+from hedgerow.grid import bootstrap, design, lagged, moments, ols, rerp
 
 SUMS = ("Xsum", "XtX", "XtY", "YtY", "Ysum")
 
@@ -48,15 +49,15 @@ def test_sums_are_those_of_the_design_written_out(xp, recording):
     X, starts, Y, good = recording
     spoilt = np.where(good, Y, np.nan)
     found = rerp.moments(X, starts, xp.asarray(spoilt), 25, group="a", good=good)
-    lagged, signal = reference(X, starts, Y, 25, good)
+    lagged, seen = reference(X, starts, Y, 25, good)
     expected = {
         "Xsum": lagged.sum(axis=0),
         "XtX": lagged.T @ lagged,
-        "XtY": lagged.T @ signal,
-        "YtY": (signal**2).sum(axis=0),
-        "Ysum": signal.sum(axis=0),
+        "XtY": lagged.T @ seen,
+        "YtY": (seen**2).sum(axis=0),
+        "Ysum": seen.sum(axis=0),
     }
-    assert found["groups"].tolist() == ["a"] and found["n"].tolist() == [len(signal)]
+    assert found["groups"].tolist() == ["a"] and found["n"].tolist() == [len(seen)]
     for name in SUMS:
         assert type(found[name]) is type(xp.asarray(Y)) and found[name].dtype == xp.float64
         np.testing.assert_allclose(_array.to_numpy(found[name])[0], expected[name], rtol=1e-12, atol=1e-11)
@@ -75,10 +76,10 @@ def test_equals_least_squares_on_the_design_written_out(recording):
     X, starts, Y, good = recording
     basis = ols.basis_of(X)
     found = ols.fit_moments(rerp.moments(X, starts, Y, 25, group="a", good=good, basis=basis), errors="classical")
-    lagged, signal = reference(X, starts, Y, 25, good)
-    np.testing.assert_allclose(found["coef"], np.linalg.lstsq(lagged, signal)[0], rtol=1e-9, atol=1e-9)
+    lagged, seen = reference(X, starts, Y, 25, good)
+    np.testing.assert_allclose(found["coef"], np.linalg.lstsq(lagged, seen)[0], rtol=1e-9, atol=1e-9)
     for channel in range(4):
-        model = sm.OLS(signal[:, channel], lagged).fit()
+        model = sm.OLS(seen[:, channel], lagged).fit()
         np.testing.assert_allclose(found["se"][:, channel], model.bse, rtol=1e-9)
         assert float(found["sigma"][channel]) == pytest.approx(np.sqrt(model.scale), rel=1e-10)
 
@@ -184,6 +185,34 @@ def test_errors_are_robust_against_dependence_within_people(people):
     for channel in range(3):
         model = sm.OLS(Y[:, channel], X).fit(cov_type="cluster", cov_kwds={"groups": who})
         np.testing.assert_allclose(found["se"][:, channel], model.bse, rtol=1e-9)
+
+
+@pytest.mark.slow
+def test_intervals_over_people_hold_with_fewer_people_than_unknowns(rng):
+    """8 people, 24 unknowns, noise that depends on its past, responses that differ between people: CR2 against truth.
+
+    200 studies of 96 estimates, whose coverage has a Monte Carlo error of 0.16 %; classical errors cover 70 %.
+    """
+    length, covered = 12, {"cr2": [], "classical": []}
+    for _ in range(200):
+        truth, parts = rng.normal(size=(2, 4, length)), []
+        for person in range(8):
+            events = int(rng.integers(20, 90))
+            X = np.column_stack([np.ones(events), rng.normal(size=events)])
+            starts = np.sort(rng.integers(0, 6 * events + 60 - length, events))
+            Y = signal.lfilter([1.0], [1.0, -0.9], rng.normal(size=(4, 6 * events + 60)))
+            own = truth + 0.5 * rng.normal(size=truth.shape)
+            for x, start in zip(X, starts):
+                Y[:, start : start + length] += np.tensordot(x, own, axes=1)
+            parts.append(rerp.moments(X, starts, Y, length, group=f"s{person}"))
+        total = ols.combine(parts)
+        for errors, found in covered.items():
+            fitted = ols.fit_moments(total, errors=errors)
+            off = (rerp.folded(fitted["coef"], length) - truth) / rerp.folded(fitted["se"], length)
+            limit = stats.t.ppf(0.975, fitted["df"]).reshape(2, 1, length)
+            found.append((np.abs(off) < limit).mean())
+    assert np.mean(covered["cr2"]) == pytest.approx(0.95, abs=0.01)
+    assert np.mean(covered["classical"]) < 0.8
 
 
 def test_contrasts_and_tests_hold_at_every_lag(people):
@@ -310,7 +339,7 @@ def test_from_clean_signals_to_sums_on_disk(study, events, tmp_path):
     for number, some in enumerate((stores[:1], stores[1:], [])):
         here = events[events["store"].isin(some)]
         parts.append(tmp_path / f"lagged_{number}.npz")
-        moments.save_lagged(parts[-1], family, here, continuous.signals(some, SELECTION), lags)
+        lagged.save(parts[-1], family, here, continuous.signals(some, SELECTION), lags)
     total, axes = moments.load(parts)
     assert axes == {
         "names": ["Pz", "Cz"],
@@ -343,11 +372,11 @@ def test_signals_of_unlike_channels_are_refused(study, events, tmp_path):
     signals = list(continuous.signals(stores[:2], SELECTION))
     signals[1] = (*signals[1][:3], ["Pz", "Oz"], signals[1][4])
     with pytest.raises(ValueError, match="differ in channels, rate or length"):
-        moments.save_lagged(tmp_path / "a.npz", family, events, signals, (0, 0.2))
+        lagged.save(tmp_path / "a.npz", family, events, signals, (0, 0.2))
 
 
 def test_a_part_without_events_is_an_empty_file(events, tmp_path):
     family = design.family("~ size", [], events)
-    moments.save_lagged(tmp_path / "a.npz", family, events[:0], [], (0, 0.2))
+    lagged.save(tmp_path / "a.npz", family, events[:0], [], (0, 0.2))
     with np.load(tmp_path / "a.npz") as file:
         assert not len(file["groups"]) and json.loads(str(file["axes"]))["lagged"]

@@ -1,7 +1,7 @@
 """Sufficient statistics of overlapping responses, from the continuous clean signals of one dataset part."""
 
 from hedgerow import account, continuous, layout, log, table
-from hedgerow.grid import moments
+from hedgerow.grid import lagged
 from hedgerow.grid.design import Family
 
 log.start(snakemake)
@@ -12,4 +12,4 @@ here = found[(found["dataset"] == snakemake.wildcards.dataset) & (part == snakem
 family = Family.from_json(account.read(snakemake.input.design))
 log.say(f"{len(here)} events")
 signals = continuous.signals([path for path in snakemake.input.stores if path in set(here["store"])], params.selection)
-moments.save_lagged(snakemake.output[0], family, here, signals, params.model["lags"])
+lagged.save(snakemake.output[0], family, here, signals, params.model["lags"])
