@@ -187,7 +187,6 @@ def test_errors_are_robust_against_dependence_within_people(people):
         np.testing.assert_allclose(found["se"][:, channel], model.bse, rtol=1e-9)
 
 
-@pytest.mark.slow
 def test_intervals_over_people_hold_with_fewer_people_than_unknowns(rng):
     """8 people, 24 unknowns, noise that depends on its past, responses that differ between people: CR2 against truth.
 
