@@ -243,6 +243,27 @@ def test_what_a_model_does_not_have_is_not_on_the_page(here):
     assert not any(word in _text(page) for word in ("Zero together", "ΔAIC", "Cook’s"))
 
 
+def test_a_test_that_cannot_be_made_is_said_and_not_drawn(here):
+    files, settings, _ = _study(6, ["all"], whole=True)
+    arrays, attrs = store.read_arrays(files["grids"][0])
+    arrays |= {name: np.full_like(arrays[name], np.nan) for name in ("F", "p_F", "df2")}
+    (found,) = grids.grids(_rewritten(files["grids"][0], arrays, attrs), files["grid_accounts"], [], {})
+    (tested,) = found["tests"]
+    assert tested["picture"] is None and tested["rows"][0]["value"] is None and tested["rows"][0]["df2"] is None
+    assert "n/a (2, n/a)" in _text(report.page(files, config=settings, about=_about()))
+
+
+def _rewritten(path, arrays, attrs):
+    """The maps of `_maps` with other values, in their place."""
+    dims = {4: "unit coefficient channel time", 3: "unit channel time", 2: "unit coefficient"}
+    named = {name: dims.get(np.ndim(values), name).split() for name, values in arrays.items()}
+    named |= {name: "unit test channel time".split() for name in ("F", "p_F")}
+    named |= {name: "unit model channel time".split() for name in arrays if name.startswith("model_")}
+    named |= {name: ["unit", "test"] for name in ("df1", "df2")}
+    store.write_arrays(path, {name: (values, named[name]) for name, values in arrays.items()}, attrs)
+    return [path]
+
+
 def test_lags_are_said_and_have_no_course_of_fit(here):
     files, settings, _ = _study(6, ["all"], lags=[-0.1, 0.3])
     arrays, attrs = store.read_arrays(files["grids"][0])
@@ -380,7 +401,7 @@ def test_a_mean_spectrum_is_shown_at_its_bump_and_not_at_its_edge():
 
 def test_false_discoveries_are_controlled_over_the_cells_of_each_person():
     p = np.array([[[0.01, 0.02], [0.03, np.nan]], [[0.04, 0.04], [0.04, 0.04]]])
-    np.testing.assert_allclose(grids._fdr(p), [[[0.04, 0.04], [0.04, 1]], [[0.04, 0.04], [0.04, 0.04]]])
+    np.testing.assert_allclose(grids._fdr(p), [[[0.03, 0.03], [0.03, np.nan]], [[0.04, 0.04], [0.04, 0.04]]])
 
 
 @pytest.mark.parametrize(
@@ -473,7 +494,7 @@ def test_a_shuffled_network_stands_beside_its_twin():
 
 def test_numbers_as_people_write_them():
     assert report.fixed(-1.25, 1) == "−1.2" and report.fixed(None) == "n/a" and report.figures(-0.98049) == "−0.98"
-    assert report.chance(0.0123) == "0.012" and report.chance(1e-9) == "< 0.0001" and report.chance(np.nan) == "n/a"
+    assert report.chance(0.0123) == "0.012" and report.chance(1e-9) == "< 0.0001" and report.chance(None) == "n/a"
     assert report.percent(0.125) == "12.5\u202f%" and report.grouped(1423) == "1\u202f423"
 
 

@@ -117,7 +117,12 @@ def _warnings(parts):
 
 
 def _strength(part):
-    return abs(part["rows"][0]["t"])
+    return abs(part["rows"][0]["t"] or 0.0)
+
+
+def _number(value):
+    """A number of the page, None for NaN."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _coefficient(k, name, arrays, context):
@@ -136,7 +141,7 @@ def _coefficient(k, name, arrays, context):
     for row, ((channel, point), *_) in enumerate(peaks):
         at = (row, channel, point)
         cells = {"value": "coef", "low": "ci_low", "high": "ci_high", "t": "t", "p": "p", "p_fdr": "p_fdr"}
-        here = {key: float(found[array][at]) for key, array in cells.items()}
+        here = {key: _number(found[array][at]) for key, array in cells.items()}
         here |= {"unit": common["units"][row], "channel": common["names"][channel], "point": float(points[point])}
         here |= {"df": _degrees(found["df"][row], point), "share": float(sure[row].mean())}
         rows.append(here | {"share_fdr": float(firm[row].mean())})
@@ -154,7 +159,7 @@ def _coefficient(k, name, arrays, context):
 
 def _degrees(df, point):
     """Degrees of freedom at a point: one number for all points, or (lags) one for each."""
-    return float(df[point] if np.ndim(df) else df)
+    return _number(df[point] if np.ndim(df) else df)
 
 
 def _peaks(values, sure, points, axis, signed=True):
@@ -219,9 +224,9 @@ def _cut(text):
 
 
 def _test(k, name, arrays, context):
-    statistic, p = arrays["F"][:, k], arrays["p_F"][:, k]
+    values, p = arrays["F"][:, k], arrays["p_F"][:, k]
     common, points = context["common"], context["points"]
-    fdr = _fdr(p)
+    statistic, fdr = np.nan_to_num(values), _fdr(p)  # NaN where people are too few for the test
     firm = fdr <= 1 - context["model"]["level"]
     peaks = _peaks(statistic, firm, points, context["axis"])
     threshold = [float(f[seen].min()) if seen.any() else np.nan for f, seen in zip(statistic, firm)]
@@ -231,21 +236,24 @@ def _test(k, name, arrays, context):
         at = (row, channel, point)
         here = {"unit": common["units"][row], "channel": common["names"][channel], "point": float(points[point])}
         here |= {key: _degrees(arrays[key][row, k], point) for key in ("df1", "df2")}
-        here |= {"value": float(statistic[at]), "p": float(p[at]), "p_fdr": float(fdr[at])}
+        here |= {"value": _number(values[at]), "p": _number(p[at]), "p_fdr": _number(fdr[at])}
         rows.append(here | {"share_fdr": float(firm[row].mean())})
     return {
         "name": name,
         "what": context["model"]["tests"].get(name, name),
         "rows": rows,
-        "picture": picture(figure, palette=PALETTE),
+        "picture": picture(figure, palette=PALETTE) if np.isfinite(values).any() else None,
     }
 
 
 def _fdr(p):
-    """p (units, channels, points) after Benjamini & Hochberg (1995) over the cells of each unit; NaN counts as 1."""
-    return np.stack(
-        [false_discovery_control(each, axis=None).reshape(each.shape) for each in np.nan_to_num(p, nan=1.0)]
-    )
+    """p (units, channels, points) after Benjamini & Hochberg (1995) over the cells of each unit; NaN stays."""
+    out = np.full(p.shape, np.nan)
+    for adjusted, each in zip(out, p):
+        known = np.isfinite(each)
+        if known.any():
+            adjusted[known] = false_discovery_control(each[known])
+    return out
 
 
 def _comparison(arrays, context):
@@ -261,13 +269,13 @@ def _comparison(arrays, context):
         {
             "name": label,
             "nested": None
-            if np.isnan(p[:, k]).any()
+            if np.isnan(p[:, k]).all()
             else float((_fdr(p[:, k]) <= 1 - context["model"]["level"]).mean()),
             "best": float((deltas[:, k] == 0).mean()),
             "close": float((deltas[:, k] <= 2).mean()),
             "far": float((deltas[:, k] > 10).mean()),
             "best_bic": float((bic[:, k] == bic.min(axis=1)).mean()),
-            "median": float(np.median(deltas[:, k])),
+            "median": float(np.nanmedian(deltas[:, k])),
         }
         for k, label in enumerate(labels)
     ]

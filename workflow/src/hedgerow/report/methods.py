@@ -66,7 +66,8 @@ def _over(said):
 
 
 def _errors(choice, df):
-    low, high = float(np.nanmin(df)), float(np.nanmax(df))
+    df = df[np.isfinite(df)]
+    low, high = (float(df.min()), float(df.max())) if df.size else (np.nan, np.nan)
     span = f"{low:.4g}" if high - low < 0.05 else f"{low:.3g} to {high:.3g}"
     return f"Standard errors are {ERRORS[choice['errors']]} (df of the coefficients: {span})."
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import account, layout, overrides, plot, store
 from .._canvas import picture
-from ..grid.bootstrap import MIN_CLUSTERS
+from ..grid.choice import MIN_CLUSTERS
 
 #: Where a per-recording result belongs.
 PLACE = re.compile(r"derivatives/(?P<dataset>[^/]+)/[^/]+/(?P<rec>.+)_desc-(?P<name>[^_]+)_(?:account|windows)\.")
