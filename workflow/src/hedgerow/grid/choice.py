@@ -14,6 +14,8 @@ BOOTSTRAPS = {
     "pairs": ("trials", "percentile"),
     "wild": ("trials", "studentised"),
 }
+#: Intervals that a bootstrap by weights does not make.
+MEANINGLESS = {"wild-clusters": ("percentile", "bca"), "wild": ("bca",)}
 #: Standard errors over people and over trials; those of `auto` first.
 ERRORS = {"people": ("cr2", "cr1"), "trials": ("hc3", "hc0", "hc1", "hc2", "classical")}
 
@@ -40,6 +42,8 @@ def choose(bootstrap, interval, errors, people):
     """
     if bootstrap == "auto":
         bootstrap = "pairs" if people < MIN_CLUSTERS else "wild-clusters" if people < FEW_CLUSTERS else "clusters"
+        if bootstrap == "wild-clusters" and interval in ("percentile", "bca"):
+            bootstrap = "clusters"
     if bootstrap == "none":
         over, usual = "people" if people >= MIN_CLUSTERS else "trials", "t"
         if interval != "auto":
@@ -53,10 +57,10 @@ def choose(bootstrap, interval, errors, people):
             f"bootstrap: {bootstrap!r} resamples people, and of {people} there are too few (below {MIN_CLUSTERS}); say "
             "'pairs' or 'wild' for intervals over the trials of each person"
         )
-    if interval == "bca" and bootstrap in ("wild", "wild-clusters"):
+    if interval in MEANINGLESS.get(bootstrap, ()):
         other = {"wild": "pairs", "wild-clusters": "clusters"}[bootstrap]
         raise ValueError(
-            f"interval: 'bca' corrects the bias of a resampling, which bootstrap {bootstrap!r} is none; say "
+            f"interval: {interval!r} is not made by bootstrap {bootstrap!r}, which resamples nothing; say "
             f"'studentised', or bootstrap {other!r}"
         )
     if errors != "auto" and errors not in ERRORS[over]:

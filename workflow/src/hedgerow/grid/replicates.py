@@ -1,6 +1,6 @@
 """Replicates of a bootstrap on disk, in blocks that jobs draw apart and a job that was killed takes up again.
 
-A block is an .npy file of float32, (units, combinations, cells, replicates of the block). It grows in a folder of its
+A block is an .npy file, (units, combinations, cells, replicates of the block). It grows in a folder of its
 own beside a journal for each unit; the journals belong to one set of data and parameters, of which they hold the key.
 """
 
@@ -53,7 +53,7 @@ def draw(path, units, shape, frame, model, *, first, last, folder, key):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     growing, left = folder / "replicates.npy", {}
-    values = _opened(growing, (*shape, last - first))
+    values = _opened(growing, (*shape, last - first), np.dtype(model["precision"]))
     journals = [folder / f"{number}.journal" for number in range(shape[0])]
     for unit, journal, out in zip(units, journals, values):
         try:
@@ -75,15 +75,15 @@ def read(paths, unit):
     return [np.load(path, mmap_mode="r")[unit] for path in ordered]
 
 
-def _opened(path, shape):
-    """The growing file, taken up if it has the right shape."""
+def _opened(path, shape, dtype):
+    """The growing file, taken up if it has the right shape and precision."""
     if path.is_file():
         try:
             found = np.load(path, mmap_mode="r+")
-            if found.shape == shape:
+            if (found.shape, found.dtype) == (shape, dtype):
                 return found
         except ValueError:  # killed before its header was written
             pass
     for journal in path.parent.glob("*.journal"):
         journal.unlink()
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
