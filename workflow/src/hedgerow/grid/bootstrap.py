@@ -1,259 +1,340 @@
 """Bootstrap of the regression at every cell of the grid.
 
-`clusters` resamples whole subjects from their moments: a replicate is a matrix product of counts and sums, independent
-of the number of windows. `trials` resamples windows within one subject, for studies of fewer than five. Percentile
-intervals; the counts of a replicate come from a generator keyed by seed, replicate and attempt, so that neither the
-order nor the chunking of the work changes them.
+==============  ==================================================================================================
+`clusters`      whole people are drawn with replacement, from their moments
+`wild_clusters` every person's scores get one of six weights (Webb), from moments; t of the replicates
+`pairs`         the trials of one person are drawn, with their rows of the design
+`wild`          the residuals of one person's trials get a sign, the same for all cells of a trial
+==============  ==================================================================================================
 
-Few clusters make percentile intervals too short: with 24 subjects, 95 % intervals held the true value in 92.6 % (Monte
-Carlo standard error 0.2 %) of simulated studies, see ``tests/benchmarks/bench_grid.py``.
+Each is made of a plan (`over_people`, `over_trials`) that knows how to draw any of its replicates: at once in memory
+tile by tile of cells, or in blocks by several jobs, of which one that is killed goes on where it was. Weights come from
+a generator keyed by seed and replicate, and the work is cut by the problem alone: no block or order changes a bit.
 
-A resample whose design is singular (it lost a level) is drawn again from the next attempt's generator; the account
-counts these draws.
+What is kept of a replicate is its deviation from the estimate (`percentile`, `bca`), or its t (`studentised`).
+Replicates in single precision are of residuals on an orthonormal design: off by less than 1e-5 of their own size,
+however alike two regressors are; estimates are always in double.
 
-Sources: B. Efron & R. Tibshirani (1993), An Introduction to the Bootstrap, ch. 13; A. C. Cameron, J. B. Gelbach &
-D. L. Miller (2008), Rev. Econ. Stat. 90:414-427 (pairs cluster bootstrap and what it does with few clusters).
+A resample whose design is singular (it lost a level) is drawn again from the next attempt's generator.
+
+Sources: B. Efron & R. Tibshirani (1993), An Introduction to the Bootstrap; A. C. Cameron, J. B. Gelbach & D. L. Miller
+(2008), Rev. Econ. Stat. 90:414-427; M. D. Webb (2023), Can. J. Econ. 56:839-858; R. Davidson & E. Flachaire (2008), J.
+Econometrics 146:162-169.
 """
-
-import math
 
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import ols
+from hedgerow.grid import _intervals
+from hedgerow.grid._people import People
+from hedgerow.grid._trials import Trials
+from hedgerow.grid._weights import counts
+from hedgerow.grid.choice import FEW_CLUSTERS, MIN_CLUSTERS, choose
 
-#: Fewest clusters that are resampled; below, inference is per subject over trials.
-MIN_CLUSTERS = 5
-#: Below this number of clusters, percentile intervals are too short and the account says so.
-FEW_CLUSTERS = 40
-#: Smallest eigenvalue of a replicate's design, whose mean over replicates is 1; a lost level gives rounding error.
-SINGULAR = 1e-8
-#: Draws of one replicate before the design is declared unfit for resampling.
-ATTEMPTS = 100
+__all__ = ["FEW_CLUSTERS", "MIN_CLUSTERS", "Plan", "choose", "clusters", "counts", "over_people", "over_trials"]
+__all__ += ["pairs", "wild", "wild_clusters"]
 
 
-def clusters(moments, *, seed, replicates=2000, level=0.95, weights=None, names=None, budget_mb=512):
-    """Percentile intervals by resampling whole groups (subjects) from their moments.
+def over_people(
+    moments,
+    *,
+    bootstrap,
+    interval,
+    seed,
+    replicates=2000,
+    weights=None,
+    names=None,
+    precision="float32",
+    budget_mb=512,
+):
+    """Plan of the replicates over people.
 
     Parameters
     ----------
     moments : dict
         From `ols.moments` or `ols.combine`, over all S groups.
+    bootstrap : {"clusters", "wild-clusters"}
+    interval : {"percentile", "studentised", "bca"}
+        ``wild-clusters`` has ``studentised`` alone.
     seed : int
         0 to 2**64 - 1.
     replicates : int
         Number of resamples B.
-    level : float
-        Nominal coverage, between 0 and 1.
     weights : array_like, (k, p), optional
         Linear combinations of coefficients (`design.contrasts`); ``None``: each coefficient, k = p.
     names : list of str, (p,), optional
         Coefficients, for messages.
+    precision : {"float32", "float64"}
+        Of the replicates.
     budget_mb : float
-        Working memory in MB (2**20 bytes) beside moments and results; cells are worked on in tiles that fit.
+        Working memory in MB (2**20 bytes) beside moments and results.
 
     Returns
     -------
-    dict
-        ``coef``, ``se``, ``ci_low``, ``ci_high``, (k, m) arrays of the kind of the moments, and ``account``.
+    Plan
 
     Raises
     ------
     ValueError
-        Fewer than five groups, a design that cannot be estimated, or that is singular in most resamples (a term that
-        tells the groups apart).
+        Fewer than five groups, a design that cannot be estimated, or parameters that make no interval.
     """
-    _check(seed, replicates, level)
+    _check(bootstrap, interval, seed, replicates, precision, ("clusters", "wild-clusters"))
     units = len(moments["groups"])
     if units < MIN_CLUSTERS:
         raise ValueError(
             f"{units} groups are too few to resample; below {MIN_CLUSTERS}, resample the trials within each subject."
         )
-    xp = _array.namespace(moments["XtY"])
-    half = ols.whiten(moments, names=names)
-    back = ols.combination(moments, half, weights)
-    gram = xp.matmul(xp.matmul(xp.matrix_transpose(half), moments["XtX"]), half)
-    flat = xp.reshape(gram, (units, -1))
-    drawn, solvers, redrawn = _draw(
-        units,
-        seed,
-        replicates,
-        lambda counts: xp.reshape(xp.matmul(_float(counts, flat), flat), (-1, *gram.shape[1:])),
-        back,
-    )
-    solvers = xp.matmul(solvers, xp.matrix_transpose(half))
-    repeats = _float(drawn, flat)
-    cells, p = moments["XtY"].shape[2], half.shape[0]
-
-    def tile(start, stop):
-        part = xp.reshape(moments["XtY"][:, :, start:stop], (units, -1))
-        return xp.matmul(solvers, xp.reshape(xp.matmul(repeats, part), (replicates, p, -1)))
-
-    width = _width(cells, budget_mb, replicates * (p + 3 * back.shape[0]) + units * p)
-    estimate = xp.matmul(back, xp.matmul(xp.matrix_transpose(half), xp.sum(moments["XtY"], axis=0)))
-    return {
-        "coef": estimate,
-        **_summary(tile, cells, width, level, xp),
-        "account": _account("clusters", units, replicates, level, seed, redrawn, width),
-    }
+    options = {"bootstrap": bootstrap, "interval": interval, "seed": seed, "weights": weights, "names": names}
+    return Plan(People(moments, **options, dtype=precision, budget=_bytes(budget_mb)), replicates)
 
 
-def trials(X, Y, *, seed, replicates=2000, level=0.95, weights=None, names=None, budget_mb=512):
-    """Percentile intervals by resampling windows with their design rows (pairs), for one subject.
+def over_trials(
+    X,
+    Y,
+    *,
+    bootstrap,
+    interval,
+    seed,
+    replicates=2000,
+    weights=None,
+    names=None,
+    precision="float32",
+    budget_mb=512,
+):
+    """Plan of the replicates over the trials of one person.
 
     Parameters
     ----------
-    X : array or numpy.ndarray, (n, p)
+    X : array, (n, p)
         Rows of the design matrix.
-    Y : array, (n, ...)
-        Windows; all axes behind the first are cells.
-    seed, replicates, level, weights, names, budget_mb
-        As in `clusters`.
+    Y : array, (n, ...), or `scratch.Tiles`
+        Windows; all axes behind the first are cells. What stays in a file is read tile by tile, wherever X is.
+    bootstrap : {"pairs", "wild"}
+    interval : {"percentile", "studentised", "bca"}
+        Not ``bca`` for ``wild``.
+    seed, replicates, weights, names, precision, budget_mb
+        As in `over_people`.
 
     Returns
     -------
-    dict
-        As from `clusters`.
+    Plan
 
     Raises
     ------
     ValueError
-        A design that the windows cannot estimate, no more windows than coefficients, or windows that are not finite.
+        A design that the windows cannot estimate, no more windows than coefficients, or parameters that make no
+        interval; when a tile is worked on: windows that are not finite.
     """
-    _check(seed, replicates, level)
-    whole = ols.moments(X, Y, np.full(Y.shape[0], "all"), basis=ols.basis_of(X, names=names))
-    xp = _array.namespace(whole["XtY"])
-    units, p, cells = Y.shape[0], whole["XtX"].shape[1], whole["XtY"].shape[2]
-    if units <= p:
-        raise ValueError(f"{p} coefficients and {units} windows: too few windows to resample.")
-    half = ols.whiten(whole, names=names)
-    back = ols.combination(whole, half, weights)
-    rows = xp.matmul(ols.rebased(X, whole["basis"], half), half)  # (n, p), orthonormal columns
-    Y = xp.reshape(Y, (units, cells))
-    block = max(1, int(budget_mb * 2**20 / 4 / (8 * p * units)))  # replicates whose weighted rows fill a quarter
-
-    def products(counts, y):
-        parts = []
-        for start in range(0, counts.shape[0], block):
-            weighted = _float(counts[start : start + block], rows)[:, None, :] * xp.matrix_transpose(rows)[None, :, :]
-            parts.append(xp.reshape(xp.matmul(xp.reshape(weighted, (-1, units)), y), (-1, p, y.shape[1])))
-        return xp.concat(parts, axis=0)
-
-    drawn, solvers, redrawn = _draw(units, seed, replicates, lambda counts: products(counts, rows), back)
-
-    def tile(start, stop):
-        return xp.matmul(solvers, products(drawn, xp.astype(Y[:, start:stop], xp.float64)))
-
-    width = _width(cells, 0.75 * budget_mb, replicates * (2 * p + 3 * back.shape[0]) + units)
-    estimate = xp.matmul(back, xp.matmul(xp.matrix_transpose(half), whole["XtY"][0, ...]))
-    return {
-        "coef": estimate,
-        **_summary(tile, cells, width, level, xp),
-        "account": _account("trials", units, replicates, level, seed, redrawn, width),
-    }
+    _check(bootstrap, interval, seed, replicates, precision, ("pairs", "wild"))
+    if not hasattr(Y, "tile"):
+        xp = _array.namespace(Y)
+        Y, X = xp.reshape(Y, (Y.shape[0], -1)), _array.like(X, Y, dtype=xp.float64) if isinstance(X, np.ndarray) else X
+    options = {"bootstrap": bootstrap, "interval": interval, "seed": seed, "weights": weights, "names": names}
+    return Plan(Trials(X, Y, **options, replicates=replicates, dtype=precision, budget=_bytes(budget_mb)), replicates)
 
 
-def counts(units, seed, replicate, attempt=0):
-    """How often each of `units` is drawn in one replicate: numpy.ndarray of int, (units,), summing to `units`.
+class Plan:
+    """Replicates that can be drawn, and the intervals that they make.
 
-    Parameters
+    Attributes
     ----------
-    units : int
-        Groups or windows.
-    seed, replicate, attempt : int
-        Key and counter of the generator (Philox); the same three always give the same counts.
+    shape : (int, int, int)
+        Combinations k, cells m, replicates B.
     """
-    bits = np.random.Philox(key=np.array([seed, replicate], dtype=np.uint64), counter=[0, 0, 0, attempt])
-    return np.bincount(np.random.Generator(bits).integers(0, units, units), minlength=units)
+
+    def __init__(self, work, replicates):
+        self._work = work
+        self.shape = (work.k, work.cells, replicates)
+        self.tiles = [(a, min(a + work.width, work.cells)) for a in range(0, work.cells, work.width)]
+
+    def fill(self, out, first, last, *, done=None):
+        """Draw the replicates from `first` to before `last`.
+
+        Parameters
+        ----------
+        out : ndarray or numpy.memmap, (k, m, last - first)
+            What is kept of the replicates, see the module.
+        first, last : int
+        done : scratch.Journal, optional
+            Pieces of `out` that are there already, to which each is added when it is written.
+        """
+        work = self._work
+        chunks = range(first // work.chunk, -(-last // work.chunk))
+        # where the equations of a chunk are too large to be held for all chunks, they are made once
+        by_tile = work.small
+        for piece in range(len(self.tiles)) if by_tile else chunks:
+            if done is not None and piece in done:
+                continue
+            for start, stop in [self.tiles[piece]] if by_tile else self.tiles:
+                tile = work.tile(start, stop)
+                for chunk in chunks if by_tile else [piece]:
+                    self._place(out[:, start:stop, :], first, last, chunk, work.replicates(tile, chunk))
+            if done is not None:
+                if isinstance(out, np.memmap):
+                    out.flush()
+                done.mark(piece)
+
+    def _place(self, out, first, last, chunk, values):
+        """Put those replicates of a chunk (chunk, k, w) that are asked for to their places."""
+        start = chunk * self._work.chunk
+        low, high = max(first, start), min(last, start + self._work.chunk)
+        xp = _array.namespace(values)
+        part = xp.permute_dims(values[low - start : high - start, ...], (1, 2, 0))
+        if isinstance(out, np.ndarray):
+            part = _array.to_numpy(part)
+        out[:, :, low - first : high - first] = part
+
+    def summary(self, blocks=None, *, level=0.95):
+        """Intervals at every cell.
+
+        Parameters
+        ----------
+        blocks : list of ndarray (k, m, B_i), optional
+            From `fill`, in the order of their replicates; ``None``: drawn here, tile by tile.
+        level : float
+            Nominal coverage, between 0 and 1.
+
+        Returns
+        -------
+        dict
+            ``coef``, ``ci_low``, ``ci_high``, (k, m) arrays of the kind of the data; ``se_bootstrap`` where deviations
+            are kept; for wild ones with t ``p``, the share of replicates whose t is as large; ``account``.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level: {level} is not between 0 and 1; 0.95 is usual.")
+        if blocks is not None and sum(block.shape[2] for block in blocks) != self.shape[2]:
+            raise ValueError(f"blocks hold {sum(b.shape[2] for b in blocks)} replicates, of {self.shape[2]}")
+        work, found = self._work, []
+        xp = work.xp
+        if blocks is None and not work.small:
+            whole = self._room(self.shape[1])
+            self.fill(whole, 0, self.shape[2])
+            blocks = [whole]
+        room = None if blocks is not None else self._room(self.tiles[0][1])
+        for start, stop in self.tiles:
+            tile = work.tile(start, stop)
+            if blocks is not None:
+                parts = [block[:, start:stop, :] for block in blocks]
+                values = np.concatenate(parts, axis=2) if isinstance(parts[0], np.ndarray) else xp.concat(parts, axis=2)
+                values = _array.like(values, work.back, dtype=work.dtype) if isinstance(values, np.ndarray) else values
+            else:
+                values = room[:, : stop - start, :]
+                for chunk in range(-(-self.shape[2] // work.chunk)):
+                    self._place(values, 0, self.shape[2], chunk, work.replicates(tile, chunk))
+            found.append(self._cells(tile, values, level))
+        return {name: xp.concat([part[name] for part in found], axis=1) for name in found[0]} | {
+            "account": self._account(level, drawn=blocks is None or not work.small)
+        }
+
+    def _room(self, cells):
+        """Array for the replicates (k, cells, B) of some cells."""
+        work = self._work
+        like = {} if isinstance(work.back, np.ndarray) else {"device": _array.device_of(work.back)}
+        return work.xp.empty((self.shape[0], cells, self.shape[2]), dtype=work.dtype, **like)
+
+    def _cells(self, tile, values, level):
+        """Results (k, w) of some cells from their replicates (k, w, B), which are put in order."""
+        work, xp = self._work, self._work.xp
+        coef, out = tile["estimate"], {"coef": tile["estimate"]}
+        if work.interval == "studentised":
+            se = tile["se"]
+            if work.bootstrap in ("wild-clusters", "wild"):
+                # weights and their negatives are as likely: t is symmetric, and its size tells all
+                values = _intervals.ordered(xp.abs(values))
+                out["p"] = self._beyond(values, coef, se)
+                limits = _intervals.symmetric(coef, se, values, level)
+            else:
+                limits = _intervals.studentised(coef, se, _intervals.ordered(values), level)
+        else:
+            out["se_bootstrap"] = _spread(values)
+            values = _intervals.ordered(values)
+            if work.interval == "bca":
+                limits = _intervals.bca(coef, values, tile["acceleration"], level)
+            else:
+                limits = _intervals.percentile(coef, values, level)
+        return out | dict(zip(("ci_low", "ci_high"), limits))
+
+    def _beyond(self, sizes, coef, se):
+        """p (k, w): (1 + replicates whose t is as large as that of the data) / (1 + replicates)."""
+        xp = self._work.xp
+        t = xp.where(se > 0, xp.abs(coef) / xp.where(se > 0, se, xp.ones_like(se)), xp.zeros_like(se))
+        larger = xp.sum(xp.astype(sizes >= xp.astype(t, self._work.dtype)[:, :, None], xp.float64), axis=2)
+        return (1 + larger) / (1 + self.shape[2])
+
+    def _account(self, level, drawn):
+        """What was resampled, and what to mistrust."""
+        work, over = self._work, "people" if isinstance(self._work, People) else "trials"
+        warnings = []
+        if over == "people" and work.bootstrap == "clusters" and work.units < FEW_CLUSTERS:
+            warnings.append(
+                f"{work.units} people: {work.interval} intervals from resampling fewer than {FEW_CLUSTERS} are too "
+                f"short (they hold the true value less often than {level:.0%}); bootstrap: wild-clusters serves better."
+            )
+        if drawn and work.redrawn > 0.05 * self.shape[2]:
+            warnings.append(f"{work.redrawn} singular resamples were drawn again: a level stands in few {over} only.")
+        return {
+            "bootstrap": work.bootstrap,
+            "interval": work.interval,
+            "resampled": over,
+            "units": work.units,
+            "replicates": self.shape[2],
+            "level": level,
+            "seed": work.seed,
+            "redrawn": work.redrawn if drawn else None,
+            "precision": str(work.dtype).rsplit(".", 1)[-1].strip("'>"),
+            "warnings": warnings,
+        }
 
 
-def _check(seed, replicates, level):
+def clusters(moments, *, interval="percentile", level=0.95, **options):
+    """Intervals by drawing whole people: `over_people` and `Plan.summary` in one."""
+    return over_people(moments, bootstrap="clusters", interval=interval, **options).summary(level=level)
+
+
+def wild_clusters(moments, *, level=0.95, interval="studentised", **options):
+    """Intervals by the wild cluster bootstrap-t: `over_people` and `Plan.summary` in one."""
+    return over_people(moments, bootstrap="wild-clusters", interval=interval, **options).summary(level=level)
+
+
+def pairs(X, Y, *, interval="percentile", level=0.95, **options):
+    """Intervals by drawing the trials of one person: `over_trials` and `Plan.summary` in one."""
+    return over_trials(X, Y, bootstrap="pairs", interval=interval, **options).summary(level=level)
+
+
+def wild(X, Y, *, interval="studentised", level=0.95, **options):
+    """Intervals by signs of the residuals of one person: `over_trials` and `Plan.summary` in one."""
+    return over_trials(X, Y, bootstrap="wild", interval=interval, **options).summary(level=level)
+
+
+def _spread(values):
+    """Standard deviation (k, w) of replicates (k, w, B), in double."""
+    xp, many = _array.namespace(values), values.shape[-1]
+    if isinstance(values, np.ndarray):
+        mean = values.mean(axis=-1, dtype=np.float64)
+        squares = np.einsum("kwb,kwb->kw", values, values, dtype=np.float64)
+    else:
+        mean = xp.astype(xp.mean(values, axis=-1), xp.float64)
+        squares = xp.astype(xp.sum(values * values, axis=-1), xp.float64)
+    left = squares - many * mean**2
+    return xp.sqrt(xp.where(left > 0, left, xp.zeros_like(left)) / (many - 1))
+
+
+def _bytes(budget_mb):
+    return int(budget_mb * 2**20)
+
+
+def _check(bootstrap, interval, seed, replicates, precision, known):
     """Refuse parameters that make no interval, before any work."""
+    if bootstrap not in known:
+        raise ValueError(f"bootstrap: {bootstrap!r} is none of {', '.join(known)}.")
+    choose(bootstrap, interval, "auto", MIN_CLUSTERS)
+    if bootstrap == "wild-clusters" and interval != "studentised":
+        raise ValueError(f"interval: {interval!r} is not made by 'wild-clusters', whose interval is 'studentised'.")
+    if interval not in ("percentile", "studentised", "bca"):
+        raise ValueError(f"interval: {interval!r} is none of percentile, studentised, bca.")
+    if precision not in ("float32", "float64"):
+        raise ValueError(f"precision: {precision!r} is neither float32 nor float64.")
     if not 0 <= seed < 2**64:
         raise ValueError(f"seed: {seed} is not a whole number from 0 to 2**64 - 1.")
     if replicates < 2:
         raise ValueError(f"replicates: {replicates} is too few; 2000 is usual for percentile intervals.")
-    if not 0 < level < 1:
-        raise ValueError(f"level: {level} is not between 0 and 1; 0.95 is usual.")
-
-
-def _draw(units, seed, replicates, gram_of, back):
-    """Counts (B, units) on the host, solvers (B, k, p) of the replicates' whitened equations, and draws thrown away."""
-    xp = _array.namespace(back)
-    drawn = np.stack([counts(units, seed, replicate) for replicate in range(replicates)])
-    values, vectors = xp.linalg.eigh(gram_of(drawn))
-    again = _singular(values)
-    redrawn = 0
-    for attempt in range(1, ATTEMPTS + 1):
-        if again.size == 0:
-            break
-        redrawn += again.size
-        drawn[again] = [counts(units, seed, int(replicate), attempt) for replicate in again]
-        again = again[_singular(xp.linalg.eigh(gram_of(drawn[again]))[0])]
-    else:
-        raise ValueError(
-            f"{again.size} of {replicates} replicates stay singular after {ATTEMPTS} draws: the design tells the "
-            f"{units} resampled units apart (a term with a level in one or few of them); leave that term out."
-        )
-    if redrawn:
-        values, vectors = xp.linalg.eigh(gram_of(drawn))
-    inverse = xp.matmul(vectors / values[:, None, :], xp.matrix_transpose(vectors))
-    return drawn, xp.matmul(back, inverse), redrawn
-
-
-def _singular(values):
-    """Replicates (host indices) whose smallest eigenvalue (B, p) is as good as zero; B flags leave the device."""
-    xp = _array.namespace(values)
-    return np.flatnonzero(_array.to_numpy(~(xp.min(values, axis=-1) > SINGULAR)))
-
-
-def _float(counts, like):
-    """Host counts as float64 where `like` is."""
-    return _array.like(np.asarray(counts, dtype=float), like)
-
-
-def _width(cells, budget_mb, numbers):
-    """Cells per tile such that `numbers` float64 per cell fit into the budget."""
-    return int(min(cells, max(1, budget_mb * 2**20 // (8 * numbers))))
-
-
-def _summary(tile, cells, width, level, xp):
-    """Standard error and percentile interval, (k, m) each, from replicates (B, k, cells) made tile by tile."""
-    found = {"se": [], "ci_low": [], "ci_high": []}
-    for start in range(0, cells, width):
-        values = xp.permute_dims(tile(start, min(cells, start + width)), (1, 2, 0))  # (k, cells, B)
-        values = xp.sort(values, axis=-1, stable=False)  # a stable sort, the standard's default, takes 9 times as long
-        found["se"].append(xp.std(values, axis=-1, correction=1))
-        found["ci_low"].append(_quantile(values, (1 - level) / 2))
-        found["ci_high"].append(_quantile(values, (1 + level) / 2))
-    return {name: xp.concat(parts, axis=1) for name, parts in found.items()}
-
-
-def _quantile(ordered, share):
-    """Quantile along the last, ordered axis, by linear interpolation (numpy's default; not in the array standard)."""
-    place = share * (ordered.shape[-1] - 1)
-    below = min(math.floor(place), ordered.shape[-1] - 2)
-    return ordered[..., below] + (place - below) * (ordered[..., below + 1] - ordered[..., below])
-
-
-def _account(unit, units, replicates, level, seed, redrawn, width):
-    """What was resampled, and what to mistrust."""
-    warnings = []
-    if units < FEW_CLUSTERS:
-        warnings.append(
-            f"{units} {unit}: percentile intervals from fewer than {FEW_CLUSTERS} are too short "
-            f"(they hold the true value less often than {level:.0%})."
-        )
-    if redrawn > 0.05 * replicates:
-        warnings.append(f"{redrawn} singular resamples were drawn again: a level stands in few {unit} only.")
-    return {
-        "method": "percentile",
-        "resampled": unit,
-        "units": units,
-        "replicates": replicates,
-        "level": level,
-        "seed": seed,
-        "redrawn": redrawn,
-        "cells_per_tile": width,
-        "warnings": warnings,
-    }
