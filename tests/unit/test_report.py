@@ -417,9 +417,10 @@ def test_the_method_is_said_as_it_was_chosen(chosen, words):
     said = {"choice": dict(zip(("bootstrap", "interval", "errors"), chosen)) | {"over": "people"}, "model": MODEL}
     text = " ".join(methods.sentences(said | {"fit": {"clusters": 50}}, np.array([[9.0, 9.0]])))
     assert all(word in text for word in words) and "over 50 people" in text and "(df of the coefficients: 9)" in text
-    asked = said | {"fit": {"clusters": 50}, "model": MODEL | {"bootstrap": chosen[0], "level": 0.9}}
-    text = " ".join(methods.sentences(asked, np.array([[9.0, 9.0]])))
-    assert "chosen since" not in text and "90\u202f% intervals" in text
+    for asked in ({"bootstrap": chosen[0]}, {"interval": chosen[1]}):
+        other = said | {"fit": {"clusters": 50}, "model": MODEL | asked | {"level": 0.9}}
+        text = " ".join(methods.sentences(other, np.array([[9.0, 9.0]])))
+        assert "chosen since" not in text and "90\u202f% intervals" in text
 
 
 def test_every_choice_has_its_words():

@@ -26,7 +26,7 @@ RESAMPLED = {
     "clusters": "people are drawn with replacement, each with all their {rows}",
     "wild-clusters": "the residuals of each person are multiplied by a random weight of their own (Webb’s six values)",
     "pairs": "the {rows} of a person are drawn with replacement, each with its regressors",
-    "wild": "the residual of each of a person’s {rows} is multiplied by a random weight of its own",
+    "wild": "the residual of each of a person’s {rows} keeps or changes its sign at random",
 }
 #: Why `auto` takes a bootstrap.
 REASONS = {
@@ -77,7 +77,8 @@ def _interval(choice, block):
     if choice["bootstrap"] == "none":
         return f"{level} intervals: estimate ± quantile of t × standard error; nothing was resampled."
     how = RESAMPLED[choice["bootstrap"]].format(rows="events" if block["lags"] else "windows")
-    reason = REASONS.get(choice["bootstrap"]) if block["bootstrap"] == "auto" else None
+    # an interval that is asked for decides, too
+    reason = REASONS.get(choice["bootstrap"]) if block["bootstrap"] == block["interval"] == "auto" else None
     why = f", chosen since {reason}" if reason else ""
     replicates = f"{block['replicates']:,}".replace(",", "\u202f")
     kind = INTERVALS[choice["interval"]]
