@@ -81,7 +81,7 @@ def test_files_of_a_grid(demo):
     assert len(demo.moments("m")) == len(demo.parts("{dataset}{part}"))
     assert demo.drawn("m", ["a", "b"]) == [f"{folder}/m/a", f"{folder}/m/b"] and demo.drawn("f", ["a", "b"]) == []
     assert all(path.startswith(f"{folder}/m/influence_") for path in demo.influences()) and demo.influences()
-    assert demo.unfinished("m", "1-of-2") == f"{folder}/m/unfinished/1-of-2"
+    assert demo.unfinished("m", "1-of-2") == f"{folder}/m/unfinished_1-of-2"
 
 
 def test_parameters_of_a_rule_are_the_keys_that_it_uses(demo):

@@ -6,7 +6,7 @@ makes  results/studies/<study>/grid/<model>/  design.json  rows.tsv  moments_<da
 
 The parameters of a rule are those keys of the model that change its results: another `level` re-draws and summarises
 the replicates and fits nothing anew, and `blocks` changes no result. Replicates and the values they are drawn from are
-temporary; what a killed job of `bootstrap` has drawn stays in `unfinished/` and is taken up.
+temporary; what a killed job of `bootstrap` has drawn stays in `unfinished_<block>` and is taken up.
 """
 
 

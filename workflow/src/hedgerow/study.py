@@ -270,7 +270,7 @@ class Study:
 
     def unfinished(self, model, scatteritem):
         """Where a bootstrap keeps what it has drawn (no output: Snakemake would delete it after a fault)."""
-        return self.grid(model, f"unfinished/{scatteritem}")[0]
+        return self.grid(model, f"unfinished_{scatteritem}")[0]
 
     def largest_mb(self):
         """Megabytes of raw signal of the largest part of a dataset."""
