@@ -1,4 +1,9 @@
-"""Many symmetric positive definite systems, one per replicate: solutions, and which of them are as good as singular."""
+"""Work on many replicates at once: products in memory that is used again, and their systems of equations.
+
+The systems are symmetric and positive definite: their solutions, and which of them are as good as singular.
+"""
+
+import math
 
 import numpy as np
 import scipy.linalg
@@ -9,6 +14,27 @@ from hedgerow import _array
 SINGULAR = 1e-8
 #: Equations up to this many are solved together, and their inverses are kept.
 SMALL = 32
+
+
+class Buffers:
+    """Working memory that is used again: to touch fresh memory costs more than to work in it (numpy alone)."""
+
+    def __init__(self):
+        self._held = {}
+
+    def of(self, name, shape, dtype):
+        """Array of that name, of which the last one becomes invalid."""
+        size, dtype = math.prod(shape), np.dtype(dtype)
+        if name not in self._held or self._held[name].size < size or self._held[name].dtype != dtype:
+            self._held[name] = np.empty(size, dtype=dtype)
+        return self._held[name][:size].reshape(shape)
+
+    def matmul(self, name, a, b):
+        """Product of matrices (stacks of them); valid until the next of that name."""
+        if not isinstance(a, np.ndarray):
+            return _array.namespace(a).matmul(a, b)
+        shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+        return np.matmul(a, b, out=self.of(name, shape, a.dtype))
 
 
 def singular(grams):

@@ -25,8 +25,8 @@ from hedgerow.grid._weights import counts, webb
 ATTEMPTS = 100
 #: Replicates that are worked on together.
 CHUNK = 64
-#: Bytes of the scores of a replicate that are worked on together: what a core's cache holds.
-NEAR = 2**20
+#: Bytes that are worked on together: what a core's cache holds.
+NEAR = 2**22
 
 
 class People:
@@ -42,16 +42,22 @@ class People:
         self.moments, self.half = moments, ols.whiten(moments, names=names)
         self.back = ols.combination(moments, self.half, weights)
         self.gram = xp.matmul(xp.matmul(xp.matrix_transpose(self.half), moments["XtX"]), self.half)
+        self.cross = xp.matmul(self.back, self.gram)  # (S, k, p): rows b_k'G_g
         self.units, self.p, self.k = len(moments["groups"]), self.half.shape[0], self.back.shape[0]
-        self.cells, self.redrawn, self._held = moments["XtY"].shape[2], 0, {}
+        self.cells, self.redrawn = moments["XtY"].shape[2], 0
+        self._held, self._buffers = {}, _definite.Buffers()
         self.small = self.p <= _definite.SMALL
         wide, size = max(self.k, self.p), 4 if dtype == "float32" else 8
         self.chunk = max(1, min(CHUNK, budget // (32 * wide * self.p)))
         # scores in double, and a chunk of replicates
         most = budget // (2 * (32 * self.units * self.p + 3 * self.chunk * wide * size))
-        if interval == "studentised":
-            most = min(most, _array.room(self.back, NEAR) // (self.units * self.k * size))
-        self.width = max(1, min(self.cells, max(64, most)))
+        #: Whether the squares of t are expanded: cheaper where groups are many, exact enough where they are no few.
+        self.expanded = bootstrap == "wild-clusters" and self.units >= 3 * self.p and self.k * self.p <= 1024
+        # of a chunk the replicates, or their products with the scores; of one replicate the scores of all groups
+        together = self.chunk * (self.k * self.p if self.expanded else wide)
+        together = max(together, self.units * self.k) if interval == "studentised" else together
+        near = _array.room(self.back, NEAR) // (together * size)
+        self.width = max(1, min(self.cells, max(64, min(most, near))))
 
     def tile(self, start, stop):
         """What is needed of some cells: estimates, scores of every group, and what t or BCa take."""
@@ -74,22 +80,47 @@ class People:
     def _summed(self, drawn, scores):
         """Weighted sums of scores (chunk, p, w) for weights (chunk, S)."""
         xp = self.xp
-        return xp.reshape(xp.matmul(drawn, xp.reshape(scores, (self.units, -1))), (-1, *scores.shape[1:]))
+        summed = self._buffers.matmul("summed", drawn, xp.reshape(scores, (self.units, -1)))
+        return xp.reshape(summed, (-1, *scores.shape[1:]))
 
     def _wild(self, tile, chunk):
-        """t of replicates whose scores have weights: (v_g b_k's_g - b_k'G_g delta) squared and summed over groups."""
+        """t of replicates whose scores have weights."""
         xp, first = self.xp, chunk * self.chunk
         drawn = np.stack([webb(self.units, self.seed, first + r) for r in range(self.chunk)])
         drawn = _array.like(drawn, self.back, dtype=self.dtype)
         summed = self._summed(drawn, tile["scores"])
-        moved = xp.matmul(xp.astype(self.back, self.dtype), summed)
-        cross = xp.astype(xp.reshape(xp.matmul(self.back, self.gram), (-1, self.p)), self.dtype)  # (S k, p)
-        shape = tile["combined"].shape
+        moved = self._buffers.matmul("moved", xp.astype(self.back, self.dtype), summed)
+        if self.expanded:
+            return ratio(moved, xp.sqrt(self._expanded(tile, drawn, summed)))
+        cross, shape = xp.astype(xp.reshape(self.cross, (-1, self.p)), self.dtype), tile["combined"].shape
         for r in range(self.chunk):
-            own = tile["combined"] * drawn[r, :][:, None, None]
-            own -= xp.reshape(xp.matmul(cross, summed[r, ...]), shape)
+            own = xp.reshape(self._buffers.matmul("own", cross, summed[r, ...]), shape)
+            own -= tile["combined"] * drawn[r, :][:, None, None]
             moved[r, ...] = ratio(moved[r, ...], xp.sqrt(_squares(own)))
         return moved
+
+    def _expanded(self, tile, drawn, summed):
+        """Sum over g of (v_g b_k's_g - b_k'G_g delta)², multiplied out (chunk, k, w): products of matrices alone.
+
+        As a_gk = G_g b_k: sum v_g² (b_k's_g)² + delta' (sum a_gk a_gk' delta - 2 sum v_g a_gk b_k's_g).
+        """
+        xp, shape = self.xp, (self.chunk, self.k, self.p, -1)
+        if "products" not in tile:
+            combined = tile["combined"]
+            tile["products"] = combined[:, :, None, :] * xp.astype(self.cross, self.dtype)[:, :, :, None]
+            tile["squares"] = combined * combined
+        by_k = xp.permute_dims(self.cross, (1, 0, 2))
+        inner = xp.astype(xp.reshape(xp.matmul(xp.matrix_transpose(by_k), by_k), (-1, self.p)), self.dtype)
+        both = xp.reshape(self._buffers.matmul("inner", inner, summed), shape)
+        mixed = xp.reshape(tile["products"], (self.units, -1))
+        both -= xp.reshape(self._buffers.matmul("mixed", 2 * drawn, mixed), shape)
+        squares = self._buffers.matmul("squares", drawn * drawn, xp.reshape(tile["squares"], (self.units, -1)))
+        squares = xp.reshape(squares, (self.chunk, self.k, -1))
+        if isinstance(both, np.ndarray):
+            squares += np.einsum("rkpw,rpw->rkw", both, summed)
+        else:
+            squares += xp.sum(both * summed[:, None, :, :], axis=2)
+        return xp.where(squares > 0, squares, xp.zeros_like(squares))
 
     def _clusters(self, tile, chunk):
         """Deviations, or t, of replicates of whole groups."""
@@ -98,7 +129,7 @@ class People:
         drawn = _array.like(drawn, self.back, dtype=self.dtype)
         summed = self._summed(drawn, tile["scores"])
         if self.interval != "studentised" and solver is not None:
-            return xp.matmul(xp.astype(solver, self.dtype), summed)
+            return self._buffers.matmul("moved", xp.astype(solver, self.dtype), summed)
         moved = _definite.solved(grams, xp.astype(summed, xp.float64))  # (chunk, p, w)
         deviations = xp.astype(xp.matmul(self.back, moved), self.dtype)
         if self.interval != "studentised":

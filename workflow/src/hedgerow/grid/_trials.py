@@ -46,7 +46,7 @@ class Trials:
         per_cell = (24 + 2 * size) * self.units + 3 * self.chunk * max(self.k, self.p) * size
         self.width = max(1, min(self.cells, max(64, budget // (2 * per_cell)), _array.room(basis, WIDTH)))
         self._hold = self.small and replicates * self.units <= budget // 4
-        self._held, self._buffers, self.redrawn = {}, {}, 0
+        self._held, self._products, self.redrawn, self._buffers = {}, None, 0, _definite.Buffers()
 
     def tile(self, start, stop):
         """What is needed of some cells: estimates, residuals, and what t or BCa take."""
@@ -78,7 +78,7 @@ class Trials:
         xp, first = self.xp, chunk * self.chunk
         drawn = np.stack([signs(self.units, self.seed, first + r) for r in range(self.chunk)])
         summed = self._stacked(_array.like(drawn, self.rows, dtype=self.dtype), tile["left"])
-        moved = xp.matmul(xp.astype(self.back, self.dtype), summed)
+        moved = self._buffers.matmul("moved", xp.astype(self.back, self.dtype), summed)
         if self.interval != "studentised":
             return moved
         left = xp.sum(tile["squares"], axis=0) - xp.sum(summed**2, axis=1)  # (chunk, w): the square of a sign is 1
@@ -91,7 +91,7 @@ class Trials:
         weights = _array.like(drawn, self.rows, dtype=self.dtype)
         summed = self._stacked(weights, tile["left"]) if self.small else self._distinct(drawn, tile["left"])
         if self.interval != "studentised" and solver is not None:
-            return xp.matmul(xp.astype(solver, self.dtype), summed)
+            return self._buffers.matmul("moved", xp.astype(solver, self.dtype), summed)
         moved = _definite.solved(grams, xp.astype(summed, xp.float64))
         deviations = xp.astype(xp.matmul(self.back, moved), self.dtype)
         if self.interval != "studentised":
@@ -125,9 +125,9 @@ class Trials:
         if not isinstance(self.rows, np.ndarray) or not self.small:
             return xp.stack([self._gram(each) for each in drawn], axis=0)
         upper = np.triu_indices(self.p)
-        if "products" not in self._buffers:
-            self._buffers["products"] = self.rows[:, upper[0]] * self.rows[:, upper[1]]
-        flat = np.matmul(drawn.astype(float), self._buffers["products"])
+        if self._products is None:
+            self._products = self.rows[:, upper[0]] * self.rows[:, upper[1]]
+        flat = np.matmul(drawn.astype(float), self._products)
         grams = np.empty((len(drawn), self.p, self.p))
         grams[:, upper[0], upper[1]] = grams[:, upper[1], upper[0]] = flat
         return grams
@@ -144,17 +144,18 @@ class Trials:
     def _weighted(self, drawn):
         """Distinct rows of one replicate, and the same times their counts; valid until the next call."""
         places = np.flatnonzero(drawn)
-        rows, weighted = (self._buffer(name, (self.units, self.p))[: len(places)] for name in ("rows", "weighted"))
+        shape = (len(places), self.p)
+        rows, weighted = (self._buffers.of(name, shape, self.dtype) for name in ("rows", "weighted"))
         np.take(self.narrow, places, axis=0, out=rows, mode="clip")
         np.multiply(rows, drawn[places, None].astype(self.dtype), out=weighted)
         return rows, weighted
 
     def _distinct(self, drawn, left):
         """Weighted sums (chunk, p, w) of residuals over the distinct rows of each replicate, on the host."""
-        summed = np.empty((len(drawn), self.p, left.shape[1]), dtype=self.dtype)
+        summed = self._buffers.of("summed", (len(drawn), self.p, left.shape[1]), self.dtype)
         for r, each in enumerate(drawn):
             places = np.flatnonzero(each)
-            own = self._buffer("left", left.shape)[: len(places)]
+            own = self._buffers.of("left", (len(places), left.shape[1]), self.dtype)
             np.take(left, places, axis=0, out=own, mode="clip")
             np.matmul(self._weighted(each)[1].T, own, out=summed[r])
         return summed
@@ -163,20 +164,12 @@ class Trials:
         """Weighted sums (chunk, p, w) of residuals, as one product of matrices for all replicates of a chunk."""
         xp = self.xp
         if isinstance(left, np.ndarray):
-            stack = self._buffer("stack", (self.chunk, self.p, self.units))
+            stack = self._buffers.of("stack", (self.chunk, self.p, self.units), self.dtype)
             np.multiply(weights[:, None, :], self.narrow.T[None], out=stack)
-            out = self._buffer("summed", (self.chunk * self.p, left.shape[1]))
-            np.matmul(stack.reshape(-1, self.units), left, out=out)
-            return out.reshape(self.chunk, self.p, -1)
-        stack = weights[:, None, :] * xp.matrix_transpose(self.narrow)[None, :, :]
-        return xp.reshape(xp.matmul(xp.reshape(stack, (-1, self.units)), left), (self.chunk, self.p, -1))
-
-    def _buffer(self, name, shape):
-        """Working memory that is used again: to touch fresh memory costs more than to work in it."""
-        size = int(np.prod(shape))
-        if name not in self._buffers or self._buffers[name].size < size:
-            self._buffers[name] = np.empty(size, dtype=self.dtype)
-        return self._buffers[name][:size].reshape(shape)
+        else:
+            stack = weights[:, None, :] * xp.matrix_transpose(self.narrow)[None, :, :]
+        summed = self._buffers.matmul("summed", xp.reshape(stack, (-1, self.units)), left)
+        return xp.reshape(summed, (self.chunk, self.p, -1))
 
     def _acceleration(self, left):
         """BCa's acceleration from leaving out each window, in closed form: the estimate moves by back q_i e_i/(1-h_i).
