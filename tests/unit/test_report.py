@@ -399,6 +399,23 @@ def test_a_mean_spectrum_is_shown_at_its_bump_and_not_at_its_edge():
     assert grids._peaks(values, values > -9, frequency, "frequency", signed=False) == [[(1, 9)]]
 
 
+def test_contrasts_are_drawn_together_and_coefficients_only_without_any():
+    def together(contrasts, units):
+        parts = [{"name": name, "unit": unit, "place": k, "signed": True, "rows": [{"channel": "b"}]}
+                 for k, (name, unit) in enumerate(units.items())]  # fmt: skip
+        arrays = dict.fromkeys(("coef", "ci_low", "ci_high"), np.zeros((1, len(parts), 2, 3)))
+        common = {"names": ["a", "b"], "units": [""], "xlabel": "Frequency (Hz)"}
+        context = {"points": np.arange(3.0), "common": common, "model": {"contrasts": contrasts}}
+        found = grids._courses(parts, arrays, context)
+        return found and found["names"]
+
+    plain = {"Intercept": "µV", "x": "µV", "y": "µV", "z": "µV per unit of z"}
+    assert together({}, plain) == ["x", "y"] and together({}, {"Intercept": "µV", "x": "µV"}) is None
+    assert together({"c": "x", "d": "y"}, plain | {"c": "µV", "d": "µV"}) == ["c", "d"]
+    assert together({"c": "x - y"}, plain | {"c": "µV"}) == ["x", "y", "c"]
+    assert len(together({}, dict.fromkeys("abcdefg", "µV"))) == 5
+
+
 def test_false_discoveries_are_controlled_over_the_cells_of_each_person():
     p = np.array([[[0.01, 0.02], [0.03, np.nan]], [[0.04, 0.04], [0.04, 0.04]]])
     np.testing.assert_allclose(grids._fdr(p), [[[0.03, 0.03], [0.03, np.nan]], [[0.04, 0.04], [0.04, 0.04]]])

@@ -7,7 +7,7 @@ from scipy.signal import find_peaks
 from scipy.stats import false_discovery_control
 
 from .. import account, plot_grid, store
-from .._canvas import COLOURS, picture
+from .._canvas import picture
 from . import methods, signals
 from .influence import influence
 
@@ -16,6 +16,9 @@ MOST_UNITS = 4
 
 #: Most peaks of a picture; least distance of two of them in ms and Hz; least prominence, as a share of the largest.
 PEAKS, APART, PROMINENT = 3, {"time": 60.0, "frequency": 3.0}, 0.3
+
+#: Most coefficients in one panel.
+TOGETHER = 5
 
 #: As many are enough for maps, at a third of the space.
 PALETTE = 256
@@ -192,9 +195,11 @@ def _peaks_of(values, sure, points, within, apart, signed):
 
 
 def _courses(drawn, arrays, context):
-    """Coefficients of one unit of measurement together, at the channels of their peaks; None where there is but one."""
+    """Contrasts, or coefficients of one unit, together at the channels of their peaks; None where there is one."""
     alike = [part for part in drawn if part["signed"] and part["name"] != "Intercept"]
-    alike = [part for part in alike if part["unit"] == alike[0]["unit"]][: len(COLOURS)]
+    asked = [part for part in alike if part["name"] in context["model"]["contrasts"]]
+    alike = asked if len(asked) > 1 else alike
+    alike = [part for part in alike if part["unit"] == alike[0]["unit"]][:TOGETHER]
     if len(alike) < 2:
         return None
     common, names = context["common"], context["common"]["names"]
