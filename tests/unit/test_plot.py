@@ -176,6 +176,18 @@ def test_models_are_coloured_by_how_far_their_aic_is_from_the_least(positions):
     assert [label.get_text() for label in figure.axes[-1].get_yticklabels()] == ["0", "2", "4", "7", "10"]
 
 
+def test_long_formulas_do_not_run_into_the_next_panel(positions):
+    labels = ["~ " + " + ".join(["intensity"] * 9)] * 4
+    figure = plot_grid.comparison(
+        np.arange(20.0), np.zeros((1, 4, 16, 20)), labels=labels, names=NAMES, positions=positions, units=["sub-01"],
+        xlabel="Frequency (Hz)",
+    )  # fmt: skip
+    figure.draw_without_rendering()
+    boxes = [axes._left_title.get_window_extent() for axes in figure.axes[:4]]
+    assert all(one.x1 < next_.x0 for one, next_ in itertools.pairwise(boxes))
+    assert figure.axes[0].get_title(loc="left").endswith("…")
+
+
 def test_influence_marks_the_windows_of_the_table_and_names_people():
     distance, marked = np.array([0.1, 0.2, 0.9, 0.1, np.nan]), np.array([False, False, True, False, False])
     axes = plot_grid.influence(distance, ["b", "b", "b", "a", "a"], marked, np.full(5, 0.5)).axes[0]

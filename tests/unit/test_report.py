@@ -217,7 +217,7 @@ def test_the_page_says_what_happened(six):
 def test_the_page_says_how_a_model_was_made_and_what_it_left_out(six):
     text = _text(six[0])
     assert "48 windows of “beeps”, in µV; 280 cells." in text
-    assert "Each of the windows counts once in the estimate; errors and intervals are over 7 people." in text
+    assert "Each window counts once in the estimate; errors and intervals are over 7 people." in text
     assert "CR2" in text and "(df of the coefficients: 4.5 to 9.25)" in text
     assert "bootstrap-t over 500 replicates (seed 1) in which the residuals of each person are multiplied" in text
     assert "chosen since there are fewer than 40 people" in text and "Read with care. 7 units: few." in text
@@ -275,7 +275,8 @@ def test_lags_are_said_and_have_no_course_of_fit(here):
     lagged = {key: (values, dims[key]) for key, values in arrays.items()}
     store.write_arrays(files["grids"][0], lagged, attrs | {"lagged": True})
     page = report.page(files, config=settings, about=_about())
-    assert "48 events of “beeps”" in _text(page) and "with lags from −100 to 300 ms" in _text(page)
+    assert "48 events of “beeps”" in _text(page) and "Each sample near an event counts once" in _text(page)
+    assert "with lags from −100 to 300 ms" in _text(page)
     assert "12.5 (9.25)" in _text(page) and "Largest R² of a channel" in _text(page)
     assert page.count('src="data:image/png;base64,') == 9
 
@@ -512,7 +513,7 @@ def test_a_shuffled_network_stands_beside_its_twin():
 
 def test_numbers_as_people_write_them():
     assert report.fixed(-1.25, 1) == "−1.2" and report.fixed(None) == "n/a" and report.figures(-0.98049) == "−0.98"
-    assert report.chance(0.0123) == "0.012" and report.chance(1e-9) == "< 0.0001" and report.chance(None) == "n/a"
+    assert report.chance(0.0123) == "0.012" and report.chance(1e-9) == "<\u202f0.0001" and report.chance(None) == "n/a"
     assert report.percent(0.125) == "12.5\u202f%" and report.grouped(1423) == "1\u202f423"
 
 

@@ -17,8 +17,8 @@ NAME = 0.1
 CUTOFFS = (0, 2, 4, 7, 10)
 SUPPORT = ("#003F66", "#0072B2", "#5BA7D1", "#B5D6E9", "#F1F4F5")
 
-#: Most panels side by side.
-ABREAST = 4
+#: Most panels side by side, and letters of 8.5 points that fit above one that is as wide as the figure.
+ABREAST, LETTERS = 4, 108
 
 
 @styled
@@ -141,9 +141,10 @@ def courses(points, coef, low, high, *, rows, columns, labels, xlabel, unit):
     """
     figure = Figure(figsize=(10, 2.1 * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(len(rows), len(columns[0]), squeeze=False, sharey="row")
+    short = [_cut(label, LETTERS // 3) for label in labels]
     for row, panels in enumerate(grid):
         for column, axes in enumerate(panels):
-            for colour, label, *lines in zip(COLOURS, labels, *(each[row, column] for each in (coef, low, high))):
+            for colour, label, *lines in zip(COLOURS, short, *(each[row, column] for each in (coef, low, high))):
                 axes.fill_between(points, lines[1], lines[2], color=colour, alpha=0.18, linewidth=0)
                 axes.plot(points, lines[0], color=colour, label=label)
             zero(axes, points)
@@ -175,14 +176,14 @@ def comparison(points, deltas, *, labels, names, positions, units, xlabel):
     figure = Figure(figsize=(10, 2.6 * down * len(units)), layout="constrained")
     grid = figure.subplots(down * len(units), across, squeeze=False, sharex=True)
     scale = {"cmap": ListedColormap(SUPPORT), "norm": BoundaryNorm(CUTOFFS, len(SUPPORT), extend="max")}
-    for axes in grid.flat[:]:
+    for axes in grid.flat:
         axes.set_axis_off()
     for row, unit in enumerate(units):
         panels = grid[down * row : down * (row + 1)].ravel()
         for place, (axes, label, delta) in enumerate(zip(panels, labels, deltas[row])):
             axes.set_axis_on()
             image = _image(axes, points, delta[order], None, scale, [names[k] for k in order], 1.9)
-            axes.set_title(" · ".join(filter(None, (unit, label))), fontsize=8.5)
+            axes.set_title(_cut(" · ".join(filter(None, (unit, label))), LETTERS // across), fontsize=8.5)
             axes.set_xlabel(xlabel if place + across >= len(labels) and row == len(units) - 1 else "")
             axes.xaxis.set_tick_params(labelbottom=True)
             if place % across:
@@ -249,6 +250,11 @@ def influence(distance, people, marked, usual):
     axes.tick_params(axis="x", labelsize=7, length=0)
     axes.set(ylabel="Mean Cook’s distance", xlim=(-0.5, len(x) - 0.5), ylim=(0, None))
     return figure
+
+
+def _cut(text, most):
+    """Text of at most so many letters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _image(axes, points, values, sure, scale, names, height):

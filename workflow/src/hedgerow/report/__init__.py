@@ -89,7 +89,7 @@ def percent(share, digits=1):
 
 def chance(p):
     """A p value with two significant figures, as a bound below 0.0001; n/a for None."""
-    return "n/a" if p is None else "< 0.0001" if p < 0.0001 else f"{p:.2g}"
+    return "n/a" if p is None else "<\u202f0.0001" if p < 0.0001 else f"{p:.2g}"
 
 
 def grouped(value):

@@ -23,9 +23,6 @@ TOGETHER = 5
 #: As many are enough for maps, at a third of the space.
 PALETTE = 256
 
-#: A formula or coefficient of more letters is cut in the title of a panel.
-LETTERS = 34
-
 
 def grids(maps, accounts, influences, places):
     """What each model found.
@@ -154,7 +151,6 @@ def _coefficient(k, name, arrays, context):
         "meaning": context["model"]["contrasts"].get(name) or methods.meaning(name, design),
         "unit": unit,
         "signed": signed,
-        "peaks": max(map(len, peaks)),
         "rows": rows,
         "picture": picture(figure, palette=PALETTE),
     }
@@ -217,15 +213,11 @@ def _courses(drawn, arrays, context):
         *chosen,
         rows=common["units"],
         columns=[[names[channel] for channel in each] for each in channels],
-        labels=[_cut(part["name"]) for part in alike],
+        labels=[part["name"] for part in alike],
         xlabel=common["xlabel"],
         unit=alike[0]["unit"],
     )
     return {"picture": picture(figure, palette=PALETTE), "names": [part["name"] for part in alike]}
-
-
-def _cut(text):
-    return text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
 
 
 def _test(k, name, arrays, context):
@@ -267,8 +259,7 @@ def _comparison(arrays, context):
         return None
     labels, aic, bic = [str(label) for label in arrays["model"]], arrays["model_aic"], arrays["model_bic"]
     deltas = aic - aic.min(axis=1, keepdims=True)
-    titles = [_cut(label) for label in labels]
-    figure = plot_grid.comparison(context["points"], deltas, labels=titles, **context["common"])
+    figure = plot_grid.comparison(context["points"], deltas, labels=labels, **context["common"])
     p = arrays.get("model_p_F", np.full_like(aic, np.nan))
     rows = [
         {

@@ -55,13 +55,12 @@ def sentences(said, df):
 
 
 def _over(said):
-    rows = "events" if said["model"]["lags"] else "windows"
     if said["choice"]["over"] == "people":
-        people = said["fit"]["clusters"]
-        return f"Each of the {rows} counts once in the estimate; errors and intervals are over {people} people."
+        once = "Each sample near an event" if said["model"]["lags"] else "Each window"
+        return f"{once} counts once in the estimate; errors and intervals are over {said['fit']['clusters']} people."
     people = len(said["subjects"])
     few = "fewer than five people, so " if people + len(said.get("left_out", {})) < MIN_CLUSTERS else ""
-    text = f"{few}inference is per person, over {rows}"
+    text = f"{few}inference is per person, over windows"
     return f"{text[0].upper()}{text[1:]}: how sure each one’s own response is, nothing about people in general."
 
 
