@@ -39,7 +39,7 @@ def grids(maps, accounts, influences, places):
     Returns
     -------
     list of dict
-        Per model ``name``, ``account``, ``coefficients`` and ``tests`` (each with ``picture`` and ``rows``),
+        Per model ``name``, ``coefficients`` and ``tests`` (each with ``picture`` and ``rows``),
         ``courses`` and ``fit`` (pictures or None), ``comparison``, ``influence`` (or None), ``warnings``, ``left``, and
         what the text states.
     """
@@ -63,12 +63,9 @@ def _model(name, path, said, influences, places):
         "xlabel": "Time after the event (ms)" if axis == "time" else "Frequency (Hz)",
     }
     context = {"points": points, "axis": axis, "unit": unit, "design": design, "model": said["model"], "common": common}
-    arrays = {key: values[:MOST_UNITS] if key in _BY_UNIT else values for key, values in arrays.items()}
-    drawn = [_coefficient(k, str(label), arrays, context) for k, label in enumerate(arrays["coefficient"])]
     parts = {"": said} if "fit" in said else said["subjects"]
     return {
         "name": name,
-        "account": said,
         "model": said["model"],
         "design": design,
         "axis": axis,
@@ -82,24 +79,31 @@ def _model(name, path, said, influences, places):
         "rows": design["rows"],
         "missing": {column: number for column, number in design["missing"].items() if number},
         "method": methods.sentences(said, arrays["df"]),
-        "coefficients": drawn,
-        "courses": _courses(drawn, arrays, context),
-        "tests": [_test(k, str(label), arrays, context) for k, label in enumerate(arrays.get("test", []))],
         "comparison": _comparison(arrays, context),
-        "fit": _fit(arrays, context),
         "influence": influence(influences, pooled=pooled),
-        "main": max((part for part in drawn if part["name"] != "Intercept"), key=_strength, default=None),
         "level_text": f"{100 * said['model']['level']:g}\u202f%",
         "alpha": 1 - said["model"]["level"],
         "warnings": _warnings(parts),
         "left": {_person(label): why for label, why in said.get("left_out", {}).items()},
         "r2": float(np.nanmax(arrays["r2"])),
+        **_drawn({key: values[:MOST_UNITS] if key in _BY_UNIT else values for key, values in arrays.items()}, context),
     }
 
 
-#: Arrays whose first dimension is the unit.
-_BY_UNIT = set("unit coef se t p p_fdr ci_low ci_high df F p_F df1 df2 sigma r2 r2_adjusted aic bic".split())
-_BY_UNIT |= {"model_aic", "model_bic", "model_p_F"}
+#: Arrays that are drawn, a row for each unit.
+_BY_UNIT = set("coef t p p_fdr ci_low ci_high df F p_F df1 df2 sigma r2".split())
+
+
+def _drawn(arrays, context):
+    """Coefficients, tests and fit of the first units."""
+    drawn = [_coefficient(k, str(label), arrays, context) for k, label in enumerate(arrays["coefficient"])]
+    return {
+        "coefficients": drawn,
+        "courses": _courses(drawn, arrays, context),
+        "tests": [_test(k, str(label), arrays, context) for k, label in enumerate(arrays.get("test", []))],
+        "fit": _fit(arrays, context),
+        "main": max((part for part in drawn if part["name"] != "Intercept"), key=_strength, default=None),
+    }
 
 
 def _person(label):
@@ -259,7 +263,8 @@ def _comparison(arrays, context):
         return None
     labels, aic, bic = [str(label) for label in arrays["model"]], arrays["model_aic"], arrays["model_bic"]
     deltas = aic - aic.min(axis=1, keepdims=True)
-    figure = plot_grid.comparison(context["points"], deltas, labels=labels, **context["common"])
+    drawn = deltas[: len(context["common"]["units"])]
+    figure = plot_grid.comparison(context["points"], drawn, labels=labels, **context["common"])
     p = arrays.get("model_p_F", np.full_like(aic, np.nan))
     rows = [
         {
