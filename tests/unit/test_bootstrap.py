@@ -1,12 +1,20 @@
-"""Bootstrap: against an explicit loop with the same counts, tiles, libraries, lost levels, what it refuses."""
+"""Bootstrap: every method against an explicit loop with the same weights; blocks, tiles, libraries, what it refuses."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from conftest import ROOT
 from hedgerow import _array
-from hedgerow.grid import bootstrap, ols
+from hedgerow.grid import _definite, _weights, bootstrap, ols, scratch
 
-KEYS = ("coef", "se", "ci_low", "ci_high")
+EXACT = {"precision": "float64"}
 
 
 @pytest.fixture
@@ -19,161 +27,409 @@ def data(rng):
     return X, np.stack([x @ effect[s] for x, s in zip(X, subject)]) + 3 * rng.normal(size=(120, 10)), subject
 
 
-def loop(X, Y, drawn, weights=None):
-    """Replicates (B, k, m) by refitting the resampled rows one by one."""
-    made = []
-    for counts in drawn:
-        rows = np.repeat(np.arange(len(X)), counts)
-        made.append(np.linalg.lstsq(X[rows], Y[rows])[0])
-    return np.array(made) if weights is None else np.einsum("kp,bpm->bkm", weights, np.array(made))
-
-
-def expected(replicates, level):
-    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return {"se": replicates.std(axis=0, ddof=1), "ci_low": low, "ci_high": high}
-
-
-def drawn_rows(subject, replicates, seed):
-    """Counts of windows (B, n) when whole subjects are drawn."""
-    names, places = np.unique(subject, return_inverse=True)
-    return [bootstrap.counts(len(names), seed, b)[places] for b in range(replicates)]
-
-
-def test_clusters_equal_an_explicit_loop(xp, data):
-    X, Y, subject = data
-    sums = ols.moments(X, xp.asarray(Y), subject, basis=ols.basis_of(X))
-    found = bootstrap.clusters(sums, seed=11, replicates=60, level=0.9)
-    made = loop(X, Y, drawn_rows(subject, 60, 11))
-    np.testing.assert_allclose(_array.to_numpy(found["coef"]), np.linalg.lstsq(X, Y)[0], rtol=1e-10)
-    for key, values in expected(made, 0.9).items():
-        assert type(found[key]) is type(sums["XtY"])
-        np.testing.assert_allclose(_array.to_numpy(found[key]), values, rtol=1e-9, atol=1e-11, err_msg=key)
-    assert found["account"]["redrawn"] == 0 and found["account"]["resampled"] == "clusters"
-
-
-def test_trials_equal_an_explicit_loop(xp, data):
-    X, Y, _ = data
-    found = bootstrap.trials(X, xp.asarray(Y), seed=5, replicates=50, level=0.8)
-    made = loop(X, Y, [bootstrap.counts(120, 5, b) for b in range(50)])
-    np.testing.assert_allclose(_array.to_numpy(found["coef"]), np.linalg.lstsq(X, Y)[0], rtol=1e-10)
-    for key, values in expected(made, 0.8).items():
-        np.testing.assert_allclose(_array.to_numpy(found[key]), values, rtol=1e-9, atol=1e-11, err_msg=key)
-    assert found["account"]["resampled"] == "trials" and found["account"]["units"] == 120
-
-
-def test_contrasts_are_resampled_too(data):
-    X, Y, subject = data
-    weights = np.array([[0, 1.0, 0, 3.0]])
-    made = expected(loop(X, Y, drawn_rows(subject, 40, 2), weights), 0.95)
-    found = bootstrap.clusters(ols.moments(X, Y, subject), seed=2, replicates=40, weights=weights)
-    by_trial = bootstrap.trials(X, Y, seed=2, replicates=40, weights=weights)
-    trial = expected(loop(X, Y, [bootstrap.counts(120, 2, b) for b in range(40)], weights), 0.95)
-    for key in made:
-        np.testing.assert_allclose(found[key], made[key], rtol=1e-9)
-        np.testing.assert_allclose(by_trial[key], trial[key], rtol=1e-9)
-
-
-def test_two_columns_equal_to_1e_4(rng, data):
-    _, Y, subject = data
+def alike(rng):
+    """A design two of whose columns are equal to 1e-4 of their size."""
     a = rng.normal(size=120)
-    X = np.column_stack([np.ones(120), a, a + 1e-4 * rng.normal(size=120)])
-    found = bootstrap.clusters(ols.moments(X, Y, subject, basis=ols.basis_of(X)), seed=1, replicates=40)
-    for key, values in expected(loop(X, Y, drawn_rows(subject, 40, 1)), 0.95).items():
-        assert np.abs(found[key] - values).max() < 1e-9 * np.abs(values).max(), key
+    return np.column_stack([np.ones(120), a, a + 1e-4 * rng.normal(size=120)])
 
 
-def test_tiles_change_nothing(data):
+def moments_of(X, Y, subject, xp=np):
+    return ols.moments(X, xp.asarray(Y), subject, basis=ols.basis_of(X))
+
+
+def drawn(plan):
+    """What the plan keeps of its replicates, (k, m, B)."""
+    out = np.empty(plan.shape)
+    plan.fill(out, 0, plan.shape[2])
+    return out
+
+
+def solve(X, Y):
+    """Least squares by QR with columns brought to one size."""
+    scale = np.linalg.norm(X, axis=0)
+    return np.linalg.lstsq(X / scale, Y, rcond=None)[0] / scale[:, None]
+
+
+def by_rows(X, Y, weights, counts):
+    """Deviations, and t of equal variances, (k, m) each, of the rows drawn."""
+    rows = np.repeat(np.arange(len(X)), counts)
+    made, fitted = solve(X[rows], Y[rows]), solve(X, Y)
+    error = _classical(X[rows], Y[rows], made, weights)
+    return weights @ (made - fitted), weights @ (made - fitted) / error
+
+
+def _classical(X, Y, coef, weights):
+    """Standard errors (k, m) of weights @ coef for equal variances, by QR."""
+    spread = np.sqrt(((Y - X @ coef) ** 2).sum(axis=0) / (len(X) - X.shape[1]))
+    reach = np.linalg.norm(np.linalg.solve(np.linalg.qr(X)[1].T, weights.T), axis=0)
+    return reach[:, None] * spread[None, :]
+
+
+def _grouped(X, Y, coef, weights, groups):
+    """Standard errors (k, m) from squared scores of groups, without a factor; `groups`: rows of each."""
+    q, r = np.linalg.qr(X)
+    by_window = weights @ np.linalg.solve(r, q.T)
+    left = Y - X @ coef
+    return np.sqrt(sum((by_window[:, rows] @ left[rows]) ** 2 for rows in groups))
+
+
+def loop_clusters(X, Y, subject, weights, replicates, seed):
+    """Deviations and t (B, k, m) of resampled subjects, each drawn copy a group of its own."""
+    names, places = np.unique(subject, return_inverse=True)
+    fitted, found = solve(X, Y), []
+    for b in range(replicates):
+        counts = bootstrap.counts(len(names), seed, b)
+        copies = [np.flatnonzero(places == g) for g in np.repeat(np.arange(len(names)), counts)]
+        rows = np.concatenate(copies)
+        groups = np.split(np.arange(len(rows)), np.cumsum([*map(len, copies)])[:-1])
+        made = solve(X[rows], Y[rows])
+        found.append((weights @ (made - fitted), _grouped(X[rows], Y[rows], made, weights, groups)))
+    return [np.array(each) for each in ([d for d, _ in found], [d / e for d, e in found])]
+
+
+def loop_wild_clusters(X, Y, subject, weights, replicates, seed):
+    """t (B, k, m) of windows rebuilt from residuals, those of leaving out each subject, with one weight per subject."""
+    names, places = np.unique(subject, return_inverse=True)
+    groups, fitted, found = [np.flatnonzero(places == g) for g in range(len(names))], solve(X, Y), []
+    left, q = Y - X @ fitted, np.linalg.qr(X)[0]
+    for rows in groups:
+        left[rows] = np.linalg.solve(np.eye(len(rows)) - q[rows] @ q[rows].T, left[rows])
+    for b in range(replicates):
+        made_up = X @ fitted + _weights.webb(len(names), seed, b)[places][:, None] * left
+        made = solve(X, made_up)
+        found.append(weights @ (made - fitted) / _grouped(X, made_up, made, weights, groups))
+    return np.array(found)
+
+
+def loop_wild(X, Y, weights, replicates, seed):
+    """Deviations and t (B, k, m) of windows rebuilt from residuals / (1 - h) with one sign per window."""
+    h = (np.linalg.qr(X)[0] ** 2).sum(axis=1)
+    fitted, found = solve(X, Y), []
+    left = (Y - X @ fitted) / (1 - h)[:, None]
+    for b in range(replicates):
+        made_up = X @ fitted + _weights.signs(len(X), seed, b)[:, None] * left
+        made = solve(X, made_up)
+        found.append((weights @ (made - fitted), _classical(X, made_up, made, weights)))
+    return [np.array(each) for each in ([d for d, _ in found], [d / e for d, e in found])]
+
+
+def close(found, expected, tolerance, name=""):
+    """Equal to `tolerance` of the largest of each combination."""
+    found, expected = np.moveaxis(found, -1, 0), np.asarray(expected)
+    scale = np.abs(expected).max(axis=(0, 2), keepdims=True)
+    np.testing.assert_allclose(found / scale, expected / scale, rtol=0, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("ill", [False, True], ids=["plain", "two columns equal to 1e-4"])
+@pytest.mark.parametrize("precision, tolerance", [("float64", 1e-9), ("float32", 1e-5)])
+def test_replicates_equal_an_explicit_loop(xp, data, rng, precision, tolerance, ill):
     X, Y, subject = data
-    sums = ols.moments(X, Y, subject)
-    for call in (
-        lambda budget: bootstrap.clusters(sums, seed=3, replicates=50, budget_mb=budget),
-        lambda budget: bootstrap.trials(X, Y, seed=3, replicates=50, budget_mb=budget),
-    ):
-        whole, tiles = call(512), call(0.02)
-        assert whole["account"]["cells_per_tile"] == 10 and tiles["account"]["cells_per_tile"] < 4
-        for key in KEYS:
-            np.testing.assert_allclose(tiles[key], whole[key], rtol=1e-12, err_msg=key)
+    X = alike(rng) if ill else X
+    weights = np.vstack([np.eye(X.shape[1]), np.r_[0, 1.0, -1.0, np.zeros(X.shape[1] - 3)]])
+    options = {"seed": 7, "replicates": 40, "weights": weights, "precision": precision}
+    sums = moments_of(X, Y, subject, xp)
+    deviations, t = loop_clusters(X, Y, subject, weights, 40, 7)
+    plan = bootstrap.over_people(sums, bootstrap="clusters", interval="percentile", **options)
+    close(drawn(plan), deviations, tolerance, "clusters")
+    plan = bootstrap.over_people(sums, bootstrap="clusters", interval="studentised", **options)
+    close(drawn(plan), t, tolerance, "t of clusters")
+    plan = bootstrap.over_people(sums, bootstrap="wild-clusters", interval="studentised", **options)
+    close(drawn(plan), loop_wild_clusters(X, Y, subject, weights, 40, 7), tolerance, "wild clusters")
+    counts = [bootstrap.counts(120, 7, b) for b in range(40)]
+    pairs = [np.array(each) for each in zip(*(by_rows(X, Y, weights, drawn) for drawn in counts))]
+    wild = loop_wild(X, Y, weights, 40, 7)
+    for kind, loops in (("pairs", pairs), ("wild", wild)):
+        for interval, expected in zip(("percentile", "studentised"), loops):
+            plan = bootstrap.over_trials(X, xp.asarray(Y), bootstrap=kind, interval=interval, **options)
+            close(drawn(plan), expected, tolerance, f"{kind} {interval}")
 
 
-def test_same_seed_same_bits_and_more_replicates_keep_the_first(data):
+@pytest.mark.parametrize("expanded", [False, True])
+def test_both_ways_to_the_wild_t_are_one(data, xp, expanded):
     X, Y, subject = data
-    sums = ols.moments(X, Y, subject)
-    one, two = (bootstrap.clusters(sums, seed=9, replicates=40) for _ in range(2))
-    other = bootstrap.clusters(sums, seed=10, replicates=40)
-    assert all(np.array_equal(one[key], two[key]) for key in KEYS)
-    assert not np.allclose(one["ci_low"], other["ci_low"])
-    few, many = (bootstrap._draw(10, 9, b, lambda c: np.ones((len(c), 1, 1)), np.eye(1))[0] for b in (5, 50))
-    assert np.array_equal(few, many[:5])
+    sums = moments_of(X, Y, subject, xp)
+    plan = bootstrap.over_people(
+        sums, bootstrap="wild-clusters", interval="studentised", seed=3, replicates=20, precision="float64"
+    )
+    plan._work.expanded = expanded
+    close(drawn(plan), loop_wild_clusters(X, Y, subject, np.eye(4), 20, 3), 1e-9)
 
 
-def test_counts_are_multinomial():
-    drawn = np.array([bootstrap.counts(20, 1, b) for b in range(4000)])
-    assert (drawn.sum(axis=1) == 20).all()
-    np.testing.assert_allclose(drawn.mean(axis=0), 1, atol=0.08)
-    np.testing.assert_allclose(drawn.var(axis=0), 1 - 1 / 20, atol=0.1)
-    assert abs(np.corrcoef(drawn[:-1, 0], drawn[1:, 0])[0, 1]) < 0.08
+@pytest.mark.parametrize("precision, tolerance", [("float64", 1e-9), ("float32", 1e-5)])
+@pytest.mark.parametrize("interval", ["percentile", "studentised"])
+def test_designs_of_many_coefficients_equal_an_explicit_loop(rng, precision, tolerance, interval):
+    X, Y = rng.normal(size=(300, 40)), rng.normal(size=(300, 6))
+    assert X.shape[1] > _definite.SMALL
+    options = {"seed": 2, "replicates": 12, "precision": precision, "interval": interval}
+    counts = [bootstrap.counts(300, 2, b) for b in range(12)]
+    expected = [by_rows(X, Y, np.eye(40), drawn)[interval == "studentised"] for drawn in counts]
+    close(drawn(bootstrap.over_trials(X, Y, bootstrap="pairs", **options)), expected, tolerance)
+    subject = np.array([f"s{i % 30:02d}" for i in range(300)])
+    plan = bootstrap.over_people(moments_of(X, Y, subject), bootstrap="clusters", **options)
+    close(drawn(plan), loop_clusters(X, Y, subject, np.eye(40), 12, 2)[interval == "studentised"], 20 * tolerance)
 
 
-def test_lost_level_is_drawn_again(xp, rng):
-    """Two of eight subjects carry a factor: one resample in ten has neither, or nothing else."""
-    subject = np.repeat(np.arange(8), 6)
-    X = np.column_stack([np.ones(48), subject < 2, rng.normal(size=48)]).astype(float)
-    Y = rng.normal(size=(48, 3))
-    found = bootstrap.clusters(ols.moments(X, xp.asarray(Y), subject, basis=ols.basis_of(X)), seed=4, replicates=300)
-    account = found["account"]
-    assert 15 <= account["redrawn"] <= 60  # 300 * (0.75**8 + 0.25**8) = 30
-    assert any("drawn again" in line for line in account["warnings"])
-    drawn = []
-    for b in range(300):
-        tries = (bootstrap.counts(8, 4, b, attempt) for attempt in range(100))
-        drawn.append(next(c for c in tries if 0 < c[:2].sum() < 8)[subject])
-    for key, values in expected(loop(X, Y, drawn), 0.95).items():
-        np.testing.assert_allclose(_array.to_numpy(found[key]), values, rtol=1e-9, atol=1e-11, err_msg=key)
+def intervals_of(kind, X, Y, subject, interval, xp=np, **options):
+    """Intervals by one bootstrap, whatever it starts from."""
+    options = {"seed": 5, "replicates": 99, "level": 0.9, **EXACT, **options}
+    if kind in ("clusters", "wild_clusters"):
+        return getattr(bootstrap, kind)(moments_of(X, Y, subject, xp), interval=interval, **options)
+    return getattr(bootstrap, kind)(X, xp.asarray(Y), interval=interval, **options)
 
 
-def test_design_that_tells_subjects_apart_is_refused(rng):
-    subject = np.repeat(np.arange(8), 6)
-    X = np.column_stack([subject == s for s in range(8)]).astype(float)
-    with pytest.raises(ValueError, match=r"stay singular after 100 draws.*tells the 8 resampled units apart"):
-        bootstrap.clusters(ols.moments(X, rng.normal(size=(48, 2)), subject), seed=0, replicates=20)
+KINDS = [(kind, interval) for kind in ("clusters", "pairs") for interval in ("percentile", "studentised", "bca")]
+KINDS += [("wild", "percentile"), ("wild", "studentised"), ("wild_clusters", "studentised")]
 
 
-def test_standard_error_is_that_of_cluster_robust_theory(rng):
-    """With many alike subjects the bootstrap's standard error approaches CR1's."""
-    subject = np.repeat(np.arange(100), 6)
-    X = np.column_stack([np.ones(600), rng.normal(size=600)])
-    Y = rng.normal(size=(600, 4)) + np.repeat(rng.normal(size=(100, 4)), 6, axis=0)
-    sums = ols.moments(X, Y, subject)
-    found = bootstrap.clusters(sums, seed=0, replicates=1500)
-    np.testing.assert_allclose(found["se"], ols.fit(sums)["se_cluster"], rtol=0.1)
-    assert found["account"]["warnings"] == []
-
-
-def test_intervals_follow_location_and_scale(data):
+@pytest.mark.parametrize("kind, interval", KINDS)
+def test_intervals_are_the_quantiles_of_the_replicates(xp, data, kind, interval):
     X, Y, subject = data
-    one = bootstrap.clusters(ols.moments(X, Y, subject), seed=6, replicates=50)
-    two = bootstrap.clusters(ols.moments(X, 5 - 2 * Y, subject), seed=6, replicates=50)
-    np.testing.assert_allclose(two["ci_low"][1:], -2 * one["ci_high"][1:], rtol=1e-9)
-    np.testing.assert_allclose(two["ci_high"][0], 5 - 2 * one["ci_low"][0], rtol=1e-9)
+    found = intervals_of(kind, X, Y, subject, interval, xp)
+    assert type(found["ci_low"]) is type(xp.asarray(Y))
+    found = {name: _array.to_numpy(value) for name, value in found.items() if name != "account"}
+    coef = solve(X, Y)
+    np.testing.assert_allclose(found["coef"], coef, rtol=1e-9)
+    groups = [np.flatnonzero(subject == name) for name in np.unique(subject)]
+    if "clusters" in kind:
+        deviations, t = loop_clusters(X, Y, subject, np.eye(4), 99, 5)
+        error = _grouped(X, Y, coef, np.eye(4), groups)
+        t = loop_wild_clusters(X, Y, subject, np.eye(4), 99, 5) if kind == "wild_clusters" else t
+    else:
+        rows = [by_rows(X, Y, np.eye(4), bootstrap.counts(120, 5, b)) for b in range(99)]
+        deviations, t = loop_wild(X, Y, np.eye(4), 99, 5) if kind == "wild" else [np.array(each) for each in zip(*rows)]
+        error, groups = _classical(X, Y, coef, np.eye(4)), [np.array([i]) for i in range(120)]
+    # 99 replicates at 90 %: the 5th and the 95th, exactly
+    if interval == "studentised" and "wild" in kind:
+        reach = error * np.sort(np.abs(t), axis=0)[89]
+        low, high = coef - reach, coef + reach
+        share = (1 + (np.abs(t) >= np.abs(coef / error)).sum(axis=0)) / 100
+        np.testing.assert_allclose(found["p"], share, rtol=1e-12)
+    elif interval == "studentised":
+        ordered = np.sort(t, axis=0)
+        low, high = coef - error * ordered[94], coef - error * ordered[4]
+    elif interval == "percentile":
+        ordered = np.sort(deviations, axis=0)
+        low, high = coef + ordered[4], coef + ordered[94]
+        np.testing.assert_allclose(found["se_bootstrap"], deviations.std(axis=0, ddof=1), rtol=1e-9)
+    else:
+        low, high = by_jackknife(X, Y, coef, deviations, groups)
+    np.testing.assert_allclose(found["ci_low"], low, rtol=1e-8)
+    np.testing.assert_allclose(found["ci_high"], high, rtol=1e-8)
 
 
-def test_few_clusters_are_said_and_too_few_refused(data):
+def by_jackknife(X, Y, coef, deviations, groups):
+    """BCa limits with an acceleration from refits without each group, after Efron & Tibshirani (1993), ch. 14."""
+    refits = np.array([solve(np.delete(X, rows, axis=0), np.delete(Y, rows, axis=0)) for rows in groups])
+    away = refits.mean(axis=0) - refits
+    a = (away**3).sum(axis=0) / (6 * (away**2).sum(axis=0) ** 1.5)
+    z0 = scipy.stats.norm.ppf((deviations < 0).mean(axis=0))
+    limits, ordered = [], np.concatenate([deviations.min(axis=0)[None], np.sort(deviations, axis=0)])
+    for share in (0.05, 0.95):
+        z = z0 + scipy.stats.norm.ppf(share)
+        place = np.clip(scipy.stats.norm.cdf(z0 + z / (1 - a * z)) * (len(deviations) + 1), 1, len(deviations))
+        below = np.minimum(place.astype(int), len(deviations) - 1)
+        values = [np.take_along_axis(ordered, (below + more)[None], axis=0)[0] for more in (0, 1)]
+        limits.append(coef + values[0] + (place - below) * (values[1] - values[0]))
+    return limits
+
+
+@pytest.mark.parametrize("kind, interval", KINDS)
+def test_shifting_and_scaling_the_windows_shifts_and_scales_the_intervals(data, kind, interval):
     X, Y, subject = data
-    found = bootstrap.clusters(ols.moments(X, Y, subject), seed=0, replicates=20)
-    assert "10 clusters" in found["account"]["warnings"][0] and "fewer than 40" in found["account"]["warnings"][0]
-    some = np.isin(subject, ["s01", "s03", "s07", "s09"])
-    with pytest.raises(ValueError, match=r"4 groups are too few.*trials within each subject"):
-        bootstrap.clusters(ols.moments(X[some], Y[some], subject[some]), seed=0)
+    one = intervals_of(kind, X, Y, subject, interval)
+    other = intervals_of(kind, X, 1e-6 * Y + 5 * X[:, :1], subject, interval)
+    shift = np.array([5.0, 0, 0, 0])[:, None]
+    for name in ("ci_low", "ci_high"):
+        np.testing.assert_allclose(other[name], 1e-6 * one[name] + shift, rtol=1e-6, atol=1e-11)
 
 
-@pytest.mark.parametrize(
-    ("keys", "sentence"), [({"seed": -1}, "seed"), ({"replicates": 1}, "replicates"), ({"level": 95}, "level: 95")]
-)
-def test_refuses_parameters(data, keys, sentence):
+def test_blocks_make_the_bits_of_the_whole(data):
     X, Y, subject = data
-    with pytest.raises(ValueError, match=sentence):
-        bootstrap.clusters(ols.moments(X, Y, subject), **{"seed": 0, **keys})
-    with pytest.raises(ValueError, match=sentence):
-        bootstrap.trials(X, Y, **{"seed": 0, **keys})
-    with pytest.raises(ValueError, match="too few windows"):
-        bootstrap.trials(X[:4] + np.eye(4), Y[:4], seed=0)
+    for kind, interval in KINDS:
+        options = {"bootstrap": kind.replace("_", "-"), "interval": interval, "seed": 4, "replicates": 150}
+
+        def make(options=options):
+            if "clusters" in options["bootstrap"]:
+                return bootstrap.over_people(moments_of(X, Y, subject), **options)
+            return bootstrap.over_trials(X, Y, **options)
+
+        whole, blocks = make().summary(level=0.9), []
+        for first, last in ((0, 61), (61, 62), (62, 150)):
+            blocks.append(np.empty((4, 10, last - first), dtype=np.float32))
+            make().fill(blocks[-1], first, last)
+        apart = make().summary(blocks, level=0.9)
+        for name in set(whole) - {"account"}:
+            assert np.array_equal(whole[name], apart[name]), (kind, interval, name)
+        with pytest.raises(ValueError, match="blocks hold 62 replicates, of 150"):
+            make().summary(blocks[:2])
+
+
+def test_a_small_budget_makes_tiles_that_change_nothing_but_rounding(rng):
+    X, subject = np.column_stack([np.ones(60), rng.normal(size=60)]), np.array([f"s{i % 12}" for i in range(60)])
+    Y = rng.normal(size=(60, 300))
+    for kind, interval in KINDS:
+        wide = intervals_of(kind, X, Y, subject, interval)
+        narrow = intervals_of(kind, X, Y, subject, interval, budget_mb=0.05)
+        for name in ("ci_low", "ci_high"):
+            np.testing.assert_allclose(narrow[name], wide[name], rtol=1e-9, atol=1e-12)
+    plan = bootstrap.over_trials(X, Y, bootstrap="pairs", interval="bca", seed=1, replicates=100, budget_mb=0.05)
+    assert len(plan.tiles) > 1
+
+
+def test_values_in_a_file_are_those_in_memory(tmp_path, data):
+    X, Y, _ = data
+    Y = Y.astype(np.float32)
+    scratch.write(tmp_path / "values.npy", [(np.arange(120), Y)], 120, 10, width=3)
+    tiles = scratch.Tiles(tmp_path / "values.npy", 10)
+    options = {"bootstrap": "pairs", "interval": "bca", "seed": 4, "replicates": 100}
+    here, there = (bootstrap.over_trials(X, y, **options).summary() for y in (Y, tiles))
+    for name in set(here) - {"account"}:
+        assert np.array_equal(here[name], there[name])
+
+
+KILLED = """
+import sys, time
+import numpy as np
+sys.path.insert(0, {source!r})
+from hedgerow.grid import bootstrap, scratch
+out = np.lib.format.open_memmap("out.npy", mode="r+")
+rng = np.random.default_rng(3)
+X = np.column_stack([np.ones(80), rng.normal(size=80)])
+Y = rng.normal(size=(80, 1600)).astype(np.float32)
+plan = bootstrap.over_trials(X, Y, bootstrap="pairs", interval="percentile", seed=1, replicates=400, budget_mb=0.3)
+real, seen = plan._work.replicates, []
+def slow(tile, chunk):
+    time.sleep(0.02)
+    return real(tile, chunk)
+plan._work.replicates = slow
+journal = scratch.Journal("out.journal", "key")
+print(len(plan.tiles), flush=True)
+plan.fill(out, 20, 350, done=journal)
+"""
+
+
+def test_a_job_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path):
+    def start():
+        command = [sys.executable, "-c", KILLED.format(source=str(ROOT / "workflow/src"))]
+        one = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, env=one)
+
+    np.lib.format.open_memmap(tmp_path / "out.npy", mode="w+", dtype=np.float32, shape=(2, 1600, 330))
+    journal, sizes, deaths = tmp_path / "out.journal", [], 0
+    for wanted in (3, 6, 9):
+        job = start()
+        while job.poll() is None and (not journal.is_file() or len(journal.read_text().splitlines()) < wanted):
+            time.sleep(0.005)
+        if job.poll() is None:
+            job.send_signal(signal.SIGKILL)
+            deaths += 1
+        job.communicate()
+        sizes.append(len(journal.read_text().splitlines()))
+    assert deaths == 3 and sizes[0] < sizes[1] < sizes[2]
+    job = start()
+    tiles = int(job.communicate()[0])
+    assert job.returncode == 0 and sizes[-1] - 1 < tiles == len(journal.read_text().splitlines()) - 1
+    resumed = np.load(tmp_path / "out.npy")
+    journal.unlink()
+    np.lib.format.open_memmap(tmp_path / "out.npy", mode="w+", dtype=np.float32, shape=(2, 1600, 330))
+    assert start().wait() == 0
+    assert np.array_equal(resumed, np.load(tmp_path / "out.npy")) and resumed.any(axis=(0, 2)).all()
+
+
+def test_pieces_of_many_coefficients_resume_too(tmp_path, rng):
+    X, Y = rng.normal(size=(200, 40)), rng.normal(size=(200, 5))
+    plan = bootstrap.over_trials(X, Y, bootstrap="pairs", interval="percentile", seed=1, replicates=60, budget_mb=1)
+    whole, out, real, calls = drawn(plan), np.zeros(plan.shape), plan._work.replicates, []
+
+    def dies(tile, chunk):
+        calls.append(chunk)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(tile, chunk)
+
+    plan._work.replicates = dies
+    with pytest.raises(KeyboardInterrupt):
+        plan.fill(out, 0, 60, done=scratch.Journal(tmp_path / "j", "k"))
+    plan.fill(out, 0, 60, done=scratch.Journal(tmp_path / "j", "k"))
+    assert np.array_equal(out, whole) and len(set(calls)) == len(calls) - 1 > 3
+
+
+def test_resamples_that_lose_a_level_are_drawn_again_and_counted(rng):
+    subject = np.repeat([f"s{i}" for i in range(6)], 5)
+    level = np.isin(subject, ["s0", "s1"]).astype(float)
+    X, Y = np.column_stack([np.ones(30), level]), rng.normal(size=(30, 3))
+    plan = bootstrap.over_people(
+        moments_of(X, Y, subject), bootstrap="clusters", interval="percentile", seed=0, replicates=200
+    )
+    found = plan.summary()
+    lost = sum(bootstrap.counts(6, 0, b)[:2].sum() in (0, 6) for b in range(200))
+    assert lost > 10 and found["account"]["redrawn"] >= lost
+    assert np.isfinite(found["ci_low"]).all()
+    assert any("were drawn again" in text for text in found["account"]["warnings"])
+    for b in range(10):
+        counts = bootstrap.counts(6, 0, b)
+        if counts[:2].sum() not in (0, 6):
+            rows = np.concatenate([np.flatnonzero(subject == f"s{g}") for g in np.repeat(np.arange(6), counts)])
+            expected = solve(X[rows], Y[rows]) - solve(X, Y)
+            np.testing.assert_allclose(drawn(plan)[:, :, b], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_term_that_tells_the_people_apart_is_refused(rng):
+    subject = np.repeat([f"s{i}" for i in range(6)], 5)
+    X = (subject[:, None] == np.unique(subject)).astype(float)
+    with pytest.raises(ValueError, match="stay singular after 100 draws: the design tells the 6 resampled units apart"):
+        bootstrap.clusters(moments_of(X, rng.normal(size=(30, 2)), subject), seed=0, replicates=100)
+
+
+def test_what_makes_no_interval_is_refused(data):
+    X, Y, subject = data
+    sums = moments_of(X, Y, subject)
+    few = np.isin(subject, ["s01", "s03", "s04"])
+    with pytest.raises(ValueError, match="3 groups are too few to resample; below 5"):
+        bootstrap.clusters(moments_of(X[few], Y[few], subject[few]), seed=0)
+    with pytest.raises(ValueError, match="level: 95 is not between 0 and 1"):
+        bootstrap.clusters(sums, seed=0, level=95)
+    with pytest.raises(ValueError, match="replicates: 1 is too few"):
+        bootstrap.clusters(sums, seed=0, replicates=1)
+    with pytest.raises(ValueError, match="seed: -1 is not a whole number"):
+        bootstrap.pairs(X, Y, seed=-1)
+    with pytest.raises(ValueError, match="interval: 'percentile' is not made by bootstrap 'wild-clusters'"):
+        bootstrap.wild_clusters(sums, seed=0, interval="percentile")
+    with pytest.raises(ValueError, match="interval: 'bca'"):
+        bootstrap.wild(X, Y, seed=0, interval="bca")
+    with pytest.raises(ValueError, match="interval: 'normal' is none of"):
+        bootstrap.pairs(X, Y, seed=0, interval="normal")
+    with pytest.raises(ValueError, match="precision: 'half'"):
+        bootstrap.pairs(X, Y, seed=0, precision="half")
+    with pytest.raises(ValueError, match="4 coefficients and 4 windows: too few windows to resample"):
+        bootstrap.pairs(X[:4] + np.eye(4), Y[:4], seed=0)
+    Y[7, 3] = np.nan
+    with pytest.raises(ValueError, match="1 of 120 windows are not finite"):
+        bootstrap.pairs(X, Y, seed=0)
+
+
+def test_a_cell_without_residual_has_an_interval_of_no_length(data):
+    X, Y, subject = data
+    Y[:, 2] = X @ np.array([1.0, 2, 3, 4])
+    for kind, interval in KINDS:
+        found = intervals_of(kind, X, Y, subject, interval)
+        for name in ("ci_low", "ci_high"):
+            np.testing.assert_allclose(found[name][:, 2], [1, 2, 3, 4], rtol=1e-9, err_msg=f"{kind} {interval}")
+            assert np.isfinite(found[name]).all()
+
+
+def test_weights_have_mean_0_and_variance_1_and_depend_on_seed_and_replicate_alone():
+    for draw in (_weights.webb, _weights.signs):
+        values = np.array([draw(50, 3, b) for b in range(400)])
+        assert abs(values.mean()) < 0.03 and abs(values.var() - 1) < 0.03
+        assert np.array_equal(draw(50, 3, 7), values[7]) and not np.array_equal(draw(50, 4, 7), values[7])
+    assert _weights.counts(30, 1, 2).sum() == 30
+
+
+def test_few_people_are_warned_of_and_many_are_not(rng):
+    for people, kind, warned in ((12, "clusters", True), (12, "wild_clusters", False), (60, "clusters", False)):
+        subject = np.array([f"s{i % people:02d}" for i in range(240)])
+        sums = moments_of(np.ones((240, 1)), rng.normal(size=(240, 2)), subject)
+        warnings = getattr(bootstrap, kind)(sums, seed=0, replicates=100)["account"]["warnings"]
+        assert bool(warnings) == warned
+        assert not warned or "12 people: percentile intervals" in warnings[0]

@@ -5,14 +5,15 @@ group g, s_g its scores (design times residuals) and b_k the row of `back` that 
 coefficients, a replicate with weights c_g (counts) or v_g (Webb's) differs from the estimate by
 
     clusters        b_k' (sum c_g G_g)^-1 (sum c_g s_g)
-    wild-clusters   b_k' (sum v_g s_g)
+    wild-clusters   b_k' (sum v_g (I - G_g)^-1 s_g)
 
-so that the cost of a replicate does not depend on the number of windows. The square of its standard error is that of
+(scores of the residuals that leaving out the group gives: with few groups those of the fit are too small), so that the
+cost of a replicate does not depend on the number of windows. The square of its standard error is that of
 CR1 without its factor, which cancels: squared combinations of the scores that are left after the replicate's own fit,
 summed over groups. As a sum of squares it is safe in single precision.
 
 Sources: A. C. Cameron, J. B. Gelbach & D. L. Miller (2008), Rev. Econ. Stat. 90:414-427; J. G. MacKinnon, M. Ø. Nielsen
-& M. D. Webb (2023), J. Econometrics 232:272-299 (from sums alone).
+& M. D. Webb (2023), J. Appl. Econometrics 38:671-694 (from sums alone; the variant that they call S).
 """
 
 import numpy as np
@@ -45,7 +46,7 @@ class People:
         self.cross = xp.matmul(self.back, self.gram)  # (S, k, p): rows b_k'G_g
         self.units, self.p, self.k = len(moments["groups"]), self.half.shape[0], self.back.shape[0]
         self.cells, self.redrawn = moments["XtY"].shape[2], 0
-        self._held, self._buffers = {}, _definite.Buffers()
+        self._held, self._inverse, self._buffers = {}, None, _definite.Buffers()
         self.small = self.p <= _definite.SMALL
         wide, size = max(self.k, self.p), 4 if dtype == "float32" else 8
         self.chunk = max(1, min(CHUNK, budget // (32 * wide * self.p)))
@@ -69,8 +70,11 @@ class People:
         if self.interval == "bca":
             found["acceleration"] = self._acceleration(scores)
         if self.interval == "studentised":
-            combined = xp.matmul(self.back, scores)
-            found |= {"combined": xp.astype(combined, self.dtype), "se": xp.sqrt(xp.sum(combined**2, axis=0))}
+            found["se"] = xp.sqrt(xp.sum(xp.matmul(self.back, scores) ** 2, axis=0))
+        if self.bootstrap == "wild-clusters":
+            scores = xp.matmul(self._without(), scores)
+            found["scores"] = xp.astype(scores, self.dtype)
+            found["combined"] = xp.astype(xp.matmul(self.back, scores), self.dtype)
         return found
 
     def replicates(self, tile, chunk):
@@ -164,13 +168,19 @@ class People:
     def _acceleration(self, scores):
         """BCa's acceleration from leaving out each group, in closed form: the estimate moves by b'(I - G_g)^-1 s_g."""
         xp = self.xp
-        values, vectors = xp.linalg.eigh(_array.eye(self.p, self.gram) - self.gram)
-        # a direction that one group alone determines cannot be left without it
-        kept = values > _definite.SINGULAR
-        inverse = xp.where(kept, 1 / xp.where(kept, values, xp.ones_like(values)), xp.zeros_like(values))
-        solver = xp.matmul(vectors * inverse[:, None, :], xp.matrix_transpose(vectors))
-        out = xp.matmul(xp.matmul(self.back, solver), scores)
+        out = xp.matmul(xp.matmul(self.back, self._without()), scores)
         return _intervals.skewness(*(xp.sum(out**power, axis=0) for power in (1, 2, 3)), self.units)
+
+    def _without(self):
+        """(I - G_g)^-1 (S, p, p): the inverse of the design without each group."""
+        if self._inverse is None:
+            xp = self.xp
+            values, vectors = xp.linalg.eigh(_array.eye(self.p, self.gram) - self.gram)
+            # a direction that one group alone determines cannot be left without it
+            kept = values > _definite.SINGULAR
+            inverse = xp.where(kept, 1 / xp.where(kept, values, xp.ones_like(values)), xp.zeros_like(values))
+            self._inverse = xp.matmul(vectors * inverse[:, None, :], xp.matrix_transpose(vectors))
+        return self._inverse
 
 
 def redraw(drawn, grams_of, seed, first):

@@ -11,6 +11,7 @@ from hedgerow import _array
 from hedgerow.grid import _definite, _intervals, ols
 from hedgerow.grid._people import inverted, ratio, redraw
 from hedgerow.grid._weights import counts, signs
+from hedgerow.grid.scratch import Tiles
 
 #: Replicates, and cells, that are worked on together at most.
 CHUNK, WIDTH = 128, 2048
@@ -51,7 +52,7 @@ class Trials:
     def tile(self, start, stop):
         """What is needed of some cells: estimates, residuals, and what t or BCa take."""
         xp = self.xp
-        y = self.Y.tile(start, stop) if hasattr(self.Y, "tile") else self.Y[:, start:stop]
+        y = self.Y.tile(start, stop) if isinstance(self.Y, Tiles) else self.Y[:, start:stop]
         y = _array.like(y, self.rows, dtype=xp.float64) if isinstance(y, np.ndarray) else xp.astype(y, xp.float64)
         gamma = xp.matmul(xp.matrix_transpose(self.rows), y)
         if not bool(xp.all(xp.isfinite(gamma))):
@@ -136,28 +137,32 @@ class Trials:
         """Cross products (p, p) of one replicate."""
         xp = self.xp
         if isinstance(self.rows, np.ndarray):
-            rows, weighted = self._weighted(drawn)
-            return np.matmul(weighted.T, rows).astype(np.float64)
+            rows = self._distinct_rows(drawn)[2]
+            return (rows.T @ rows).astype(np.float64)  # of one array with itself: half the work
         weighted = self.rows * _array.like(drawn.astype(float), self.rows)[:, None]
         return xp.matmul(xp.matrix_transpose(weighted), self.rows)
 
-    def _weighted(self, drawn):
-        """Distinct rows of one replicate, and the same times their counts; valid until the next call."""
+    def _distinct_rows(self, drawn):
+        """Places of the distinct rows of one replicate, roots of their counts, and the rows times these roots.
+
+        They are valid until the next call.
+        """
         places = np.flatnonzero(drawn)
-        shape = (len(places), self.p)
-        rows, weighted = (self._buffers.of(name, shape, self.dtype) for name in ("rows", "weighted"))
+        roots = np.sqrt(drawn[places, None].astype(self.dtype))
+        rows = self._buffers.of("rows", (len(places), self.p), self.dtype)
         np.take(self.narrow, places, axis=0, out=rows, mode="clip")
-        np.multiply(rows, drawn[places, None].astype(self.dtype), out=weighted)
-        return rows, weighted
+        rows *= roots
+        return places, roots, rows
 
     def _distinct(self, drawn, left):
         """Weighted sums (chunk, p, w) of residuals over the distinct rows of each replicate, on the host."""
         summed = self._buffers.of("summed", (len(drawn), self.p, left.shape[1]), self.dtype)
         for r, each in enumerate(drawn):
-            places = np.flatnonzero(each)
+            places, roots, rows = self._distinct_rows(each)
             own = self._buffers.of("left", (len(places), left.shape[1]), self.dtype)
             np.take(left, places, axis=0, out=own, mode="clip")
-            np.matmul(self._weighted(each)[1].T, own, out=summed[r])
+            own *= roots
+            np.matmul(rows.T, own, out=summed[r])
         return summed
 
     def _stacked(self, weights, left):

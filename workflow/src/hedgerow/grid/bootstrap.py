@@ -30,6 +30,7 @@ from hedgerow.grid._people import People
 from hedgerow.grid._trials import Trials
 from hedgerow.grid._weights import counts
 from hedgerow.grid.choice import FEW_CLUSTERS, MIN_CLUSTERS, choose
+from hedgerow.grid.scratch import Tiles
 
 __all__ = ["FEW_CLUSTERS", "MIN_CLUSTERS", "Plan", "choose", "clusters", "counts", "over_people", "over_trials"]
 __all__ += ["pairs", "wild", "wild_clusters"]
@@ -126,7 +127,7 @@ def over_trials(
         interval; when a tile is worked on: windows that are not finite.
     """
     _check(bootstrap, interval, seed, replicates, precision, ("pairs", "wild"))
-    if not hasattr(Y, "tile"):
+    if not isinstance(Y, Tiles):
         xp = _array.namespace(Y)
         Y, X = xp.reshape(Y, (Y.shape[0], -1)), _array.like(X, Y, dtype=xp.float64) if isinstance(X, np.ndarray) else X
     options = {"bootstrap": bootstrap, "interval": interval, "seed": seed, "weights": weights, "names": names}
@@ -328,8 +329,6 @@ def _check(bootstrap, interval, seed, replicates, precision, known):
     if bootstrap not in known:
         raise ValueError(f"bootstrap: {bootstrap!r} is none of {', '.join(known)}.")
     choose(bootstrap, interval, "auto", MIN_CLUSTERS)
-    if bootstrap == "wild-clusters" and interval != "studentised":
-        raise ValueError(f"interval: {interval!r} is not made by 'wild-clusters', whose interval is 'studentised'.")
     if interval not in ("percentile", "studentised", "bca"):
         raise ValueError(f"interval: {interval!r} is none of percentile, studentised, bca.")
     if precision not in ("float32", "float64"):
