@@ -116,7 +116,11 @@ def test_what_was_planted_is_found_with_its_sign_and_size(undisturbed):
         at = (0, list(arrays["coefficient"]).index(name), row, column)
         assert NAMES[row] == channel and abs(arrays["coef"][at] - expected[row, column]) < 1.2
         assert arrays["ci_low"][at] * arrays["ci_high"][at] > 0
-        assert arrays["p"][at] < 0.01 and np.sign(arrays["t"][at]) == np.sign(amplitude)
+        assert (
+            arrays["p"][at] < 0.01
+            and arrays["p_bootstrap"][at] < 0.05
+            and np.sign(arrays["t"][at]) == np.sign(amplitude)
+        )
         peak = summary[(summary["coefficient"] == name) & (summary["channel"] == channel)].iloc[0]
         assert abs(peak["time"] - latency) < 0.03 and np.sign(peak["coef"]) == np.sign(amplitude)
     tests, P8 = list(arrays["test"]), NAMES.index("P8")
@@ -125,7 +129,7 @@ def test_what_was_planted_is_found_with_its_sign_and_size(undisturbed):
     assert arrays["p_F"][0, tests.index("kind x repetition"), P8, early] > 0.001
     told = json.loads((folder / "account.json").read_text())
     assert told["choice"] == told["choice"] | {"bootstrap": "wild-clusters", "errors": "cr2", "over": "people"}
-    assert told["bootstrap"]["units"] == len(SUBJECTS) and any("6 " in text for text in told["bootstrap"]["warnings"])
+    assert told["bootstrap"]["units"] == told["fit"]["clusters"] == len(SUBJECTS) and told["devices"] == ["cpu"]
     best = {model: each["best_bic"] for model, each in told["comparison"].items()}
     assert sum(best.values()) == pytest.approx(1) and max(best, key=best.get) == "~ 1"
     weight = table.read(next(folder.glob("influence_*.tsv")))

@@ -155,7 +155,8 @@ rule bootstrap:
     threads: 1
     resources:
         mem_mb=lambda w, input, attempt: attempt * (3000 + 4 * STUDY.mb(input.moments)),
-        runtime=lambda w, attempt: attempt * (30 + STUDY.size_mb() * config["models"][w.model]["replicates"] // 10**5),
+        runtime=lambda w, input, attempt: attempt
+        * (30 + STUDY.mb(input.scratch) * config["models"][w.model]["replicates"] // (40_000 * config["blocks"])),
         gpu=1,
     params:
         model=lambda w: STUDY.model(
@@ -198,7 +199,7 @@ rule grid:
         IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=lambda w, input, attempt: attempt * (4000 + 6 * STUDY.mb(input.moments)),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 6 * STUDY.mb(input.moments) + STUDY.mb(input.scratch)),
         runtime=lambda w, attempt: attempt * (30 + STUDY.size_mb() // 50),
     params:
         model=lambda w: STUDY.model(w.model, without=["influence"]),

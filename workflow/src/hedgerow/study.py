@@ -274,8 +274,12 @@ class Study:
 
     def largest_mb(self):
         """Megabytes of raw signal of the largest part of a dataset."""
-        names, parts = self.config["datasets"], self.config["parts"]
-        return max(self.size_mb(name, f"{part}of{parts}") for name in names for part in range(parts))
+        total = {}
+        for name in self.config["datasets"]:
+            for row in (row for row in self.scope(name) if row["status"] == "ok"):
+                part = (name, part_of(row["subject"], self.config["parts"]))
+                total[part] = total.get(part, 0) + int(float(row["size"] or 0))
+        return -(-max(total.values(), default=0) // 10**6)
 
     def mb(self, paths):
         """Megabytes of files that are there, rounded up; what a job asks memory by once its inputs are made."""
