@@ -432,4 +432,4 @@ def test_few_people_are_warned_of_and_many_are_not(rng):
         sums = moments_of(np.ones((240, 1)), rng.normal(size=(240, 2)), subject)
         warnings = getattr(bootstrap, kind)(sums, seed=0, replicates=100)["account"]["warnings"]
         assert bool(warnings) == warned
-        assert not warned or "12 people: percentile intervals" in warnings[0]
+        assert not warned or "12 people: studentised intervals" in warnings[0]

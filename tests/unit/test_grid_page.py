@@ -78,10 +78,10 @@ def test_a_model_of_the_page_is_a_config_and_can_be_built(windows, name):
 
 def test_what_auto_takes_is_what_the_page_says():
     for people, *said in rows("people"):
-        chosen = choice.choose("auto", "auto", "auto", int(people.split()[-1].replace("more", "40") or 0))
+        chosen = choice.choose("auto", "auto", "auto", int(people.split()[-1].replace("more", "100")))
         assert [named(cell)[0] for cell in said] == [chosen[key] for key in ("bootstrap", "interval", "errors")]
     edges = [int(number) for people, *_ in rows("people") for number in re.findall(r"\d+", people)]
-    assert edges == [1, choice.MIN_CLUSTERS - 1, choice.MIN_CLUSTERS, choice.FEW_CLUSTERS - 1, choice.FEW_CLUSTERS]
+    assert edges == [1, choice.MIN_CLUSTERS - 1, choice.MIN_CLUSTERS]
 
 
 def test_an_interval_goes_with_the_bootstraps_that_the_page_says():

@@ -220,7 +220,7 @@ def test_the_page_says_how_a_model_was_made_and_what_it_left_out(six):
     assert "Each window counts once in the estimate; errors and intervals are over 7 people." in text
     assert "CR2" in text and "(df of the coefficients: 4.5 to 9.25)" in text
     assert "bootstrap-t over 500 replicates (seed 1) in which the residuals of each person are multiplied" in text
-    assert "chosen since there are fewer than 40 people" in text and "Read with care. 7 units: few." in text
+    assert "chosen since there are 5 people or more" in text and "Read with care. 7 units: few." in text
     assert "3 windows left out, as a regressor has no value: loud in 3." in text
     assert "Variance inflation: label[T.low] 1.2." in text
     assert "Intervals and p are those of each cell alone" in text
@@ -425,8 +425,8 @@ def test_false_discoveries_are_controlled_over_the_cells_of_each_person():
 @pytest.mark.parametrize(
     ("chosen", "words"),
     [
-        (("clusters", "percentile", "cr1"), ["percentiles", "people are drawn", "CR1", "40 people or more"]),
-        (("wild-clusters", "studentised", "cr2"), ["bootstrap-t", "Webb", "Satterthwaite", "fewer than 40"]),
+        (("clusters", "percentile", "cr1"), ["percentiles", "people are drawn", "CR1"]),
+        (("wild-clusters", "studentised", "cr2"), ["bootstrap-t", "Webb", "Satterthwaite", "5 people or more"]),
         (("clusters", "bca", "cr2"), ["BCa", "people are drawn"]),
         (("none", "t", "cr2"), ["nothing was resampled", "quantile of t"]),
     ],

@@ -48,6 +48,9 @@ def complete(config, schema):
         where = ".".join(str(part) for part in errors[0].absolute_path) or "the top level"
         raise ConfigError(f"config: {where}: {errors[0].message}{_help(errors[0])}")
     _references(done)
+    for block in done["models"].values():
+        if block["lags"] and block["bootstrap"] == block["interval"] == "auto":
+            block["bootstrap"] = "none"
     return done
 
 

@@ -287,17 +287,17 @@ class Plan:
         }
 
 
-def clusters(moments, *, interval="percentile", level=0.95, **options):
+def clusters(moments, *, interval="studentised", level=0.95, **options):
     """Intervals by drawing whole people: `over_people` and `Plan.summary` in one."""
     return over_people(moments, bootstrap="clusters", interval=interval, **options).summary(level=level)
 
 
-def wild_clusters(moments, *, level=0.95, interval="studentised", **options):
+def wild_clusters(moments, *, interval="studentised", level=0.95, **options):
     """Intervals by the wild cluster bootstrap-t: `over_people` and `Plan.summary` in one."""
     return over_people(moments, bootstrap="wild-clusters", interval=interval, **options).summary(level=level)
 
 
-def pairs(X, Y, *, interval="percentile", level=0.95, **options):
+def pairs(X, Y, *, interval="studentised", level=0.95, **options):
     """Intervals by drawing the trials of one person: `over_trials` and `Plan.summary` in one."""
     return over_trials(X, Y, bootstrap="pairs", interval=interval, **options).summary(level=level)
 

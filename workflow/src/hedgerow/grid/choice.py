@@ -5,13 +5,13 @@ It is asked whenever the config is read, for what cannot go together whatever th
 
 #: Fewest people over whom inference can be; below, it is per person over trials.
 MIN_CLUSTERS = 5
-#: People below whom the wild cluster bootstrap serves better than resampling them.
+#: People below whom intervals from resampling them are too short.
 FEW_CLUSTERS = 40
 #: Over what each bootstrap resamples, and the interval that it is given where none is named.
 BOOTSTRAPS = {
-    "clusters": ("people", "percentile"),
+    "clusters": ("people", "studentised"),
     "wild-clusters": ("people", "studentised"),
-    "pairs": ("trials", "percentile"),
+    "pairs": ("trials", "studentised"),
     "wild": ("trials", "studentised"),
 }
 #: Intervals that a bootstrap by weights does not make.
@@ -41,7 +41,7 @@ def choose(bootstrap, interval, errors, people):
         A sentence that names the keys and what to write instead.
     """
     if bootstrap == "auto":
-        bootstrap = "pairs" if people < MIN_CLUSTERS else "wild-clusters" if people < FEW_CLUSTERS else "clusters"
+        bootstrap = "pairs" if people < MIN_CLUSTERS else "wild-clusters"
         if bootstrap == "wild-clusters" and interval in ("percentile", "bca"):
             bootstrap = "clusters"
     if bootstrap == "none":

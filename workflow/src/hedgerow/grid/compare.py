@@ -36,8 +36,9 @@ def compare(moments, family):
     xp, n = _array.namespace(moments["XtY"]), int(np.sum(moments["n"]))
     up, gamma = _orthonormal(moments)
     spaces = {}
-    for formula, within in family.within.items():
-        spaces[formula] = _space(moments, up, within, formula)
+    # in this order, whatever the one in which a design file holds them
+    for formula in (family.main.formula, *family.others):
+        spaces[formula] = _space(moments, up, family.within[formula], formula)
         if n <= spaces[formula].shape[1]:
             raise ValueError(f"{formula!r}: {spaces[formula].shape[1]} coefficients and {n} windows: leave terms out.")
     fitted = [xp.matmul(space, xp.matmul(xp.matrix_transpose(space), gamma)) for space in spaces.values()]

@@ -100,7 +100,7 @@ def over_groups(solution, moments, kind):
         "df": df,
         "df1": df1,
         "df2": df2,
-        "warnings": [*_few(groups, p, df1, singular), *warnings],
+        "warnings": [*_few(kind, groups, p, df1, singular), *warnings],
     }
 
 
@@ -125,13 +125,15 @@ def _group_by_group(solution, XtY, gram, to):
     return variance, F
 
 
-def _few(groups, p, df1, singular):
+def _few(kind, groups, p, df1, singular):
     """Warnings of too few groups."""
     if groups < 2:
         return ["a single group: errors robust against dependence within groups are not to be had."]
     found = []
     if groups <= p:
-        found.append(f"{groups} groups and {p} coefficients: cluster-robust errors are not to be trusted.")
+        held = "hold for each combination with its own degrees of freedom, not for many together"
+        held = held if kind == "cr2" else "are not to be trusted"
+        found.append(f"{groups} groups and {p} coefficients: cluster-robust errors {held}.")
     for i in np.flatnonzero(singular):
         found.append(
             f"test {i + 1} of {len(df1)}: {df1[i]:g} combinations cannot be tested together with {groups} groups "

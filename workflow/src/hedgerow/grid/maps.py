@@ -22,7 +22,7 @@ MAPS = {
     "ci_high": "upper limit of the interval",
 }
 #: Maps that some intervals come with.
-FURTHER = {"p_bootstrap": "two-sided, from the bootstrap under the null hypothesis"}
+FURTHER = {"p_bootstrap": "share of the replicates whose t is as large as that of the data (wild bootstraps)"}
 #: Maps of the model as a whole.
 WHOLE = {
     "sigma": "standard deviation of the residuals",

@@ -65,18 +65,20 @@ class Tiles:
     """
 
     def __init__(self, path, cells, rows=None):
-        self._values = np.load(path, mmap_mode="r")
-        self._rows = np.arange(self._values.shape[1]) if rows is None else np.asarray(rows)
-        if not cells <= self._values.shape[0] * self._values.shape[2] < cells + self._values.shape[2]:
+        self._path, (tiles, every, width) = path, np.load(path, mmap_mode="r").shape
+        self._rows = np.arange(every) if rows is None else np.asarray(rows)
+        if not cells <= tiles * width < cells + width:
             raise ValueError(f"{path} holds other cells than the {cells} of this model; delete it and run again")
         self.shape = (len(self._rows), cells)
 
     def tile(self, start, stop):
         """Values (n, stop - start), ndarray of float32 of its own."""
-        width, out = self._values.shape[2], np.empty((len(self._rows), stop - start), dtype=np.float32)
+        # opened anew: pages of a file that stays open count as memory of the job
+        values = np.load(self._path, mmap_mode="r")
+        width, out = values.shape[2], np.empty((len(self._rows), stop - start), dtype=np.float32)
         for tile in range(start // width, -(-stop // width)):
             low, high = max(start, tile * width), min(stop, (tile + 1) * width)
-            part = self._values[tile, :, low - tile * width : high - tile * width]
+            part = values[tile, :, low - tile * width : high - tile * width]
             np.take(part, self._rows, axis=0, out=out[:, low - start : high - start], mode="clip")
         return out
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..grid.choice import FEW_CLUSTERS, MIN_CLUSTERS
+from ..grid.choice import MIN_CLUSTERS
 
 #: What each kind of error allows for.
 ERRORS = {
@@ -30,8 +30,7 @@ RESAMPLED = {
 }
 #: Why `auto` takes a bootstrap.
 REASONS = {
-    "clusters": f"there are {FEW_CLUSTERS} people or more",
-    "wild-clusters": f"there are fewer than {FEW_CLUSTERS} people",
+    "wild-clusters": f"there are {MIN_CLUSTERS} people or more",
     "pairs": f"there are fewer than {MIN_CLUSTERS} people",
 }
 
