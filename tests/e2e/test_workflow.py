@@ -137,7 +137,7 @@ def test_another_word_in_a_model_re_runs_what_it_changes(tiny, config, change, r
 def test_another_formula_or_lags_begin_with_the_design(tiny, config):
     models = yaml.safe_load(TINY.read_text())["models"]
     models["response"]["compare"], models["overlap"]["lags"] = ["1"], [-0.1, 0.3]
-    rules = {"design": 2, "moments": 2, "rerp": 2, "scratch": 2, "bootstrap": 4, "grid": 2, "influence": 2}
+    rules = {"design": 2, "moments": 2, "rerp": 2, "scratch": 2, "bootstrap": 2, "grid": 2, "influence": 2}
     assert planned(run(tiny, config(models=models), "--dry-run")) == FROM_CONFIG | rules | {"recovery": 1}
 
 

@@ -1,6 +1,5 @@
 """Maps of a model from moments or trials: against direct formulas, whatever the units, the cells and the blocks."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +7,13 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from hedgerow import account
 from hedgerow.grid import bootstrap, design, lagged, maps, moments, ols, replicates, units, weight
 
 BLOCK = {
     "contrasts": {"b - c": "kind[b] - kind[c]"},
     "tests": {"kind": "kind", "both": "kind[T.b], loud"},
-    "compare": ["loud", "1"],
+    "compare": ["loud * kind", "loud", "age + kind", "1"],
     "bootstrap": "auto",
     "interval": "auto",
     "errors": "auto",
@@ -32,6 +32,7 @@ def _rows(rng, people, windows=40):
     rows["rec"], rows["window"] = rows["subject"], np.tile(np.arange(windows), people)
     rows["label"], rows["onset"], rows["event"] = "x", 0.0, 0
     rows["kind"], rows["loud"] = rng.choice(["a", "b", "c"], n), rng.standard_normal(n)
+    rows["age"] = rng.standard_normal(n)
     values = rng.standard_normal((n, 2, 3)) + np.repeat(rng.standard_normal((people, 2, 3)), windows, axis=0)
     values[:, 0] += rows["loud"].to_numpy()[:, None]
     return rows, values.astype(np.float32)
@@ -44,9 +45,8 @@ def model(tmp_path):
     def make(people, rng, **changes):
         block = BLOCK | changes
         rows, values = _rows(rng, people)
-        family = design.Family.from_json(
-            json.loads(json.dumps(design.family("kind + loud", block["compare"], rows).to_json()))
-        )
+        account.write(tmp_path / "design.json", design.family("kind + loud", block["compare"], rows).to_json())
+        family = design.Family.from_json(account.read(tmp_path / "design.json"))
         half = rows["subject"] < f"{people // 2:02d}"
         for name, here in (("a", half), ("b", ~half)):
             moments.save(tmp_path / f"{name}.npz", family, rows[here], values[here], AXES)
@@ -101,7 +101,7 @@ def test_over_people_maps_are_those_of_the_whole_fit(model, rng, tmp_path):
     assert done["fit"]["clusters"] == done["bootstrap"]["units"] == 8
 
 
-def test_models_are_compared_over_the_same_windows(model, rng, tmp_path):
+def test_models_are_compared_in_their_order_over_the_same_windows(model, rng, tmp_path):
     made = model(8, rng)
     family, rows, values = made[-1]
     arrays, _, done = _maps(tmp_path, made)
@@ -111,7 +111,10 @@ def test_models_are_compared_over_the_same_windows(model, rng, tmp_path):
         direct = ols.fit(design.apply(each, rows)[0], values, errors="classical")
         np.testing.assert_allclose(arrays["model_aic"][0][0, place], direct["aic"].reshape(2, 3), rtol=1e-9)
     np.testing.assert_allclose(arrays["model_aic"][0][0, 0], arrays["aic"][0][0], rtol=1e-9)
-    assert np.isnan(arrays["model_F"][0][0, 0]).all() and np.isfinite(arrays["model_p_F"][0][0, 1:]).all()
+    # the first against itself, and one that neither holds it nor is held by it
+    known = [False, True, True, False, True]
+    for name in ("model_F", "model_p_F"):
+        assert np.isfinite(arrays[name][0][0]).all(axis=(1, 2)).tolist() == known
     assert sum(each["best_aic"] for each in done["comparison"].values()) == pytest.approx(1)
 
 
@@ -135,6 +138,7 @@ def test_over_trials_each_person_is_fitted_alone(model, rng, tmp_path):
         for name in ("coef", "se", "t"):
             np.testing.assert_allclose(arrays[name][0][place], direct[name].reshape(5, 2, 3), rtol=1e-8)
         plan = {key: BLOCK[key] for key in ("seed", "replicates", "level", "precision")}
+        plan["interval"] = done["choice"]["interval"]
         drawn = bootstrap.pairs(X, values[mine].reshape(len(X), -1), weights=made[0].weights, **plan)
         np.testing.assert_allclose(arrays["ci_low"][0][place], drawn["ci_low"].reshape(5, 2, 3), atol=1e-5)
 

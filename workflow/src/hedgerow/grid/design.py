@@ -69,12 +69,13 @@ class Family:
 
     def to_json(self):
         """The family as a dict that `json.dumps` takes; floats survive exactly."""
-        return dataclasses.asdict(self)
+        # a list, since the columns of U stand in this order and JSON may be written with sorted keys
+        return dataclasses.asdict(self) | {"others": [each.to_json() for each in self.others.values()]}
 
     @classmethod
     def from_json(cls, state):
         """The family from the dict that `to_json` gave."""
-        others = {formula: Design.from_json(each) for formula, each in state["others"].items()}
+        others = {each["formula"]: Design.from_json(each) for each in state["others"]}
         return cls(**{**state, "main": Design.from_json(state["main"]), "others": others})
 
     def account(self):
