@@ -53,3 +53,28 @@ def tiny(tmp_path_factory):
             text = workflow.run(folder, ROOT / "tests/e2e/tiny.yaml", "all", "coverage")
             (folder / "done").write_text(text)
     return folder
+
+
+def _cupy():
+    """Host arrays to CuPy."""
+    library = pytest.importorskip("cupy")
+    if not library.is_available():
+        pytest.skip("no CUDA device for CuPy")
+    return library.asarray
+
+
+def _torch(device):
+    """Host arrays to torch on a device."""
+    library = pytest.importorskip("torch")
+    if device == "cuda" and not library.cuda.is_available():
+        pytest.skip("no CUDA device for torch")
+    return lambda x: library.asarray(x, device=device)
+
+
+@pytest.fixture(
+    params=[pytest.param("cupy", marks=pytest.mark.gpu), pytest.param("cuda", marks=pytest.mark.gpu), "cpu"],
+    ids=["cupy", "torch-cuda", "torch-cpu"],
+)
+def move(request):
+    """A function that moves host arrays to a device; where there is none, torch on the CPU stands in for it."""
+    return _cupy() if request.param == "cupy" else _torch(request.param)

@@ -408,14 +408,83 @@ def test_what_makes_no_interval_is_refused(data):
         bootstrap.pairs(X, Y, seed=0)
 
 
-def test_a_cell_without_residual_has_an_interval_of_no_length(data):
+def test_a_cell_without_residual_has_an_estimate_and_no_interval(data):
     X, Y, subject = data
-    Y[:, 2] = X @ np.array([1.0, 2, 3, 4])
+    Y[:, 2], Y[:, 4] = X @ np.array([1.0, 2, 3, 4]), 7.3
     for kind, interval in KINDS:
         found = intervals_of(kind, X, Y, subject, interval)
-        for name in ("ci_low", "ci_high"):
-            np.testing.assert_allclose(found[name][:, 2], [1, 2, 3, 4], rtol=1e-9, err_msg=f"{kind} {interval}")
-            assert np.isfinite(found[name]).all()
+        np.testing.assert_allclose(found["coef"][:, [2, 4]], [[1, 7.3], [2, 0], [3, 0], [4, 0]], rtol=1e-9, atol=1e-9)
+        for name in set(found) - {"coef", "account"}:
+            unknown = np.isnan(found[name]).all(axis=0)
+            assert np.flatnonzero(unknown).tolist() == [2, 4] and np.isfinite(found[name][:, ~unknown]).all()
+
+
+def test_what_one_unit_alone_determines_has_no_interval(data, xp):
+    X, Y, subject = data
+    weights = np.vstack([np.eye(5), [0, 1, 0, 0, 1], [0, 1, 1, 0, 0]])
+    for own, kinds in ((subject == "s03", "clusters wild_clusters"), (np.arange(120) == 50, "pairs wild")):
+        design = np.column_stack([X, own])
+        for kind, interval in KINDS:
+            if kind not in kinds.split():
+                continue
+            found = intervals_of(kind, design, Y, subject, interval, xp, weights=weights)
+            gone = np.isnan(_array.to_numpy(found["ci_low"])).all(axis=1)
+            assert gone.tolist() == [False] * 4 + [True, True, False], (kind, interval)
+            assert any("2 of 7 combinations: one" in text for text in found["account"]["warnings"])
+            # what others tell as well is as without that unit
+            assert np.isfinite(_array.to_numpy(found["ci_high"])[~gone]).all()
+
+
+def test_a_level_of_few_people_is_warned_of(rng):
+    subject = np.repeat([f"s{i:02d}" for i in range(30)], 8)
+    Y = rng.normal(size=(240, 2))
+    for people, warned in ((["s00", "s01"], True), ([f"s{i:02d}" for i in range(15)], False)):
+        X = np.column_stack([np.ones(240), np.isin(subject, people)])
+        warnings = bootstrap.wild_clusters(moments_of(X, Y, subject), seed=1, replicates=100)["account"]["warnings"]
+        assert any("1 of 2 combinations rest on few people" in text for text in warnings) == warned
+
+
+def test_few_windows_are_warned_of(data):
+    X, Y, _ = data
+    warnings = bootstrap.pairs(X[:11], Y[:11], seed=1, replicates=100)["account"]["warnings"]
+    assert "11 windows for 4 coefficients are too few to trust their intervals." in warnings
+
+
+@pytest.mark.parametrize("columns", [2, 40], ids=["few", "many coefficients"])
+def test_draws_thrown_away_are_counted_once_over_blocks_tiles_and_resumed_jobs(rng, columns, tmp_path):
+    level = np.isin(np.arange(90), [4, 17, 60]).astype(float)
+    X = np.column_stack([np.ones(90), level, rng.normal(size=(90, columns - 2))])
+    Y, bits = rng.normal(size=(90, 300)), {"seed": 0, "replicates": 120, "bootstrap": "pairs", "interval": "percentile"}
+
+    def make():
+        return bootstrap.over_trials(X, Y, **bits, budget_mb=0.2 if columns == 2 else 4)
+
+    lost = sum(not bootstrap.counts(90, 0, b)[level > 0].any() for b in range(120))
+    whole = make().summary()
+    assert whole["account"]["redrawn"] >= lost > 2
+    blocks, redrawn = [], 0
+    for number, (first, last) in enumerate(((0, 50), (50, 120))):
+        blocks.append(np.empty((columns, 300, last - first), dtype=np.float32))
+        for _ in range(2):  # the second finds all pieces finished
+            plan = make()
+            plan.fill(blocks[-1], first, last, done=scratch.Journal(tmp_path / str(number), "key"))
+            again = plan.redrawn(first, last)
+        redrawn += again
+    assert redrawn == whole["account"]["redrawn"]
+    apart = make().summary(blocks, redrawn=redrawn)
+    assert apart["account"] == whole["account"] and np.array_equal(apart["ci_low"], whole["ci_low"])
+
+
+def test_more_replicates_make_narrower_tiles(data):
+    X, _, subject = data
+    Y = np.zeros((120, 5000))
+    for kind, data_ in (("wild-clusters", (moments_of(X, Y, subject),)), ("pairs", (X, Y))):
+        make = bootstrap.over_people if len(data_) == 1 else bootstrap.over_trials
+        widths = [
+            make(*data_, bootstrap=kind, interval="studentised", seed=1, replicates=b, budget_mb=32)._work.width
+            for b in (500, 20_000)
+        ]
+        assert 4 * 20_000 * widths[1] * 4 < 32 * 2**20 and widths[1] < widths[0]
 
 
 def test_weights_have_mean_0_and_variance_1_and_depend_on_seed_and_replicate_alone():

@@ -64,11 +64,10 @@ def bca(estimate, deviations, acceleration, level):
         A sixth of the skewness of what leaving out each unit does to the estimate.
     level : float
     """
-    xp, many = _array.namespace(deviations), deviations.shape[-1]
-    kind = xp.float64
-    below = xp.sum(xp.astype(deviations < 0, kind), axis=-1) + 0.5 * xp.sum(xp.astype(deviations == 0, kind), axis=-1)
+    many = deviations.shape[-1]
     # one number per cell, for which the host has the normal distribution; no replicate on a side counts as half a one
-    shift = ndtri(np.clip(_array.to_numpy(below) / many, 0.5 / many, 1 - 0.5 / many))
+    below = _array.to_numpy(counted(deviations < 0)) + 0.5 * _array.to_numpy(counted(deviations == 0))
+    shift = ndtri(np.clip(below / many, 0.5 / many, 1 - 0.5 / many))
     bend = _array.to_numpy(acceleration)
     limits = []
     for share in ((1 - level) / 2, (1 + level) / 2):
@@ -77,9 +76,19 @@ def bca(estimate, deviations, acceleration, level):
     return tuple(limits)
 
 
+def counted(mask):
+    """How many are true along the last axis."""
+    if isinstance(mask, np.ndarray):
+        return np.count_nonzero(mask, axis=-1)
+    xp = _array.namespace(mask)
+    return xp.sum(xp.astype(mask, xp.int64), axis=-1)
+
+
 def skewness(sums, squares, cubes, units):
-    """Acceleration from sums over units of D, D² and D³, D what leaving out a unit does to the estimate (any sign of
-    all): a sixth of the third over the power 3/2 of the second central moment, both as sums; 0 where nothing varies."""
+    """Acceleration from sums over units of D, D² and D³, D the estimate less what it is without the unit.
+
+    A sixth of the third over the power 3/2 of the second central moment, both as sums; 0 where nothing varies.
+    """
     xp = _array.namespace(sums)
     mean = sums / units
     second = squares - units * mean**2

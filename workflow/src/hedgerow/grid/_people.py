@@ -19,13 +19,17 @@ Sources: A. C. Cameron, J. B. Gelbach & D. L. Miller (2008), Rev. Econ. Stat. 90
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import _definite, _intervals, ols
+from hedgerow.grid import _cr2, _definite, _intervals, ols
 from hedgerow.grid._weights import counts, webb
 
 #: Draws of one replicate before the design is declared unfit for resampling.
 ATTEMPTS = 100
 #: Replicates that are worked on together.
 CHUNK = 64
+#: Degrees of freedom of CR2 below which a bootstrap over people holds its level no more (see the benchmarks).
+FEW = 5
+#: Share of a combination (squared) in directions that one unit alone determines, above which it has no interval.
+ALONE = 1e-10
 #: Bytes that are worked on together: what a core's cache holds.
 NEAR = 2**22
 
@@ -36,7 +40,7 @@ class People:
     A chunk is always computed whole, and tiles are cut by the problem alone: so the bits do not depend on who asks.
     """
 
-    def __init__(self, moments, *, bootstrap, interval, seed, weights, names, dtype, budget):
+    def __init__(self, moments, *, bootstrap, interval, seed, replicates, weights, names, dtype, budget):
         xp = _array.namespace(moments["XtY"])
         self.xp, self.dtype = xp, getattr(xp, dtype)
         self.bootstrap, self.interval, self.seed = bootstrap, interval, seed
@@ -45,20 +49,23 @@ class People:
         self.gram = xp.matmul(xp.matmul(xp.matrix_transpose(self.half), moments["XtX"]), self.half)
         self.cross = xp.matmul(self.back, self.gram)  # (S, k, p): rows b_k'G_g
         self.units, self.p, self.k = len(moments["groups"]), self.half.shape[0], self.back.shape[0]
-        self.cells, self.redrawn = moments["XtY"].shape[2], 0
+        self.cells, self.redrawn, self.seen = moments["XtY"].shape[2], {}, set()
         self._held, self._inverse, self._buffers = {}, None, _definite.Buffers()
+        self._split = _cr2.split(self.gram)
+        self.alone = self._determined_by_one()
         self.small = self.p <= _definite.SMALL
         wide, size = max(self.k, self.p), 4 if dtype == "float32" else 8
         self.chunk = max(1, min(CHUNK, budget // (32 * wide * self.p)))
         # scores in double, and a chunk of replicates
-        most = budget // (2 * (32 * self.units * self.p + 3 * self.chunk * wide * size))
+        each = 32 * self.units * self.p + 3 * self.chunk * wide * size + 2 * self.k * replicates * (size + 1)
+        most = budget // (2 * each)
         #: Whether the squares of t are expanded: cheaper where groups are many, exact enough where they are no few.
         self.expanded = bootstrap == "wild-clusters" and self.units >= 3 * self.p and self.k * self.p <= 1024
         # of a chunk the replicates, or their products with the scores; of one replicate the scores of all groups
         together = self.chunk * (self.k * self.p if self.expanded else wide)
         together = max(together, self.units * self.k) if interval == "studentised" else together
         near = _array.room(self.back, NEAR) // (together * size)
-        self.width = max(1, min(self.cells, max(64, min(most, near))))
+        self.width = max(1, min(self.cells, max(16, min(most, near))))
 
     def tile(self, start, stop):
         """What is needed of some cells: estimates, scores of every group, and what t or BCa take."""
@@ -66,7 +73,9 @@ class People:
         whitening = xp.matrix_transpose(self.half)
         gamma = xp.matmul(whitening, xp.sum(part, axis=0))
         scores = xp.matmul(whitening, part - xp.matmul(self.moments["XtX"], xp.matmul(self.half, gamma)))
-        found = {"estimate": xp.matmul(self.back, gamma), "scores": xp.astype(scores, self.dtype)}
+        squares = xp.sum(self.moments["YtY"][:, start:stop], axis=0)
+        exact = ols.rounded(squares - xp.sum(gamma * gamma, axis=0), squares, "sums") == 0
+        found = {"estimate": xp.matmul(self.back, gamma), "scores": xp.astype(scores, self.dtype), "exact": exact}
         if self.interval == "bca":
             found["acceleration"] = self._acceleration(scores)
         if self.interval == "studentised":
@@ -129,7 +138,7 @@ class People:
     def _clusters(self, tile, chunk):
         """Deviations, or t, of replicates of whole groups."""
         xp = self.xp
-        drawn, grams, solver = self._prepared(chunk)
+        drawn, grams, solver = self.prepared(chunk)
         drawn = _array.like(drawn, self.back, dtype=self.dtype)
         summed = self._summed(drawn, tile["scores"])
         if self.interval != "studentised" and solver is not None:
@@ -148,7 +157,7 @@ class People:
             deviations[r, ...] = ratio(deviations[r, ...], xp.sqrt(_squares(own)))
         return deviations
 
-    def _prepared(self, chunk):
+    def prepared(self, chunk):
         """Counts (chunk, S) on the host, cross products (chunk, p, p), none singular, and back G^-1 or None."""
         if chunk not in self._held:
             xp, first = self.xp, chunk * self.chunk
@@ -159,7 +168,8 @@ class People:
 
             drawn = np.stack([counts(self.units, self.seed, first + r) for r in range(self.chunk)])
             grams, redrawn = redraw(drawn, grams_of, self.seed, first)
-            self.redrawn += redrawn
+            self.redrawn |= redrawn
+            self.seen.add(chunk)
             if not self.small:
                 self._held.clear()  # one chunk at a time
             self._held[chunk] = drawn, grams, inverted(grams, self.back) if self.small else None
@@ -174,13 +184,31 @@ class People:
     def _without(self):
         """(I - G_g)^-1 (S, p, p): the inverse of the design without each group."""
         if self._inverse is None:
-            xp = self.xp
-            values, vectors = xp.linalg.eigh(_array.eye(self.p, self.gram) - self.gram)
-            # a direction that one group alone determines cannot be left without it
-            kept = values > _definite.SINGULAR
-            inverse = xp.where(kept, 1 / xp.where(kept, values, xp.ones_like(values)), xp.zeros_like(values))
-            self._inverse = xp.matmul(vectors * inverse[:, None, :], xp.matrix_transpose(vectors))
+            xp, vectors = self.xp, self._split.vectors
+            self._inverse = xp.matmul(vectors * self._split.inverse[:, None, :], xp.matrix_transpose(vectors))
         return self._inverse
+
+    def _determined_by_one(self):
+        """Which combinations (k,), on the host, have a part that one group alone determines."""
+        xp, split = self.xp, self._split
+        alone = xp.astype(1 - split.values <= _cr2.ALONE, xp.float64)
+        share = xp.sum(xp.matmul(self.back, split.vectors * alone[:, None, :]) ** 2, axis=(0, 2))
+        return _array.to_numpy(share > ALONE * xp.sum(self.back**2, axis=1))
+
+    def warnings(self):
+        """What to mistrust: few people who tell a combination."""
+        found, known = [], np.flatnonzero(~self.alone)
+        if self.alone.any():
+            found.append(f"{self.alone.sum()} of {self.k} combinations: one person alone determines them, no interval.")
+        if self.small and known.size:
+            df = _cr2.satterthwaite(self._split, self.xp.take(self.back, _array.like(known, self.back), axis=0))
+            few = np.count_nonzero(df < FEW)
+            if few:
+                found.append(
+                    f"{few} of {self.k} combinations rest on few people (fewer than {FEW} degrees of freedom): their "
+                    "intervals by bootstrap are too short; bootstrap: none with errors: cr2 holds the level."
+                )
+        return found
 
 
 def redraw(drawn, grams_of, seed, first):
@@ -199,20 +227,20 @@ def redraw(drawn, grams_of, seed, first):
     -------
     grams : array (B, p, p)
         Of what was drawn, none singular.
-    redrawn : int
-        Draws that were thrown away.
+    redrawn : dict of int to int
+        Replicates that were drawn again, and how often.
 
     Raises
     ------
     ValueError
         A replicate stays singular.
     """
-    grams, redrawn = grams_of(drawn), 0
+    grams, redrawn = grams_of(drawn), {}
     again = np.flatnonzero(_definite.singular(grams))
     for attempt in range(1, ATTEMPTS + 1):
         if again.size == 0:
             return grams_of(drawn) if redrawn else grams, redrawn
-        redrawn += again.size
+        redrawn |= {first + int(place): attempt for place in again}
         drawn[again] = [counts(drawn.shape[1], seed, first + int(place), attempt) for place in again]
         again = again[_definite.singular(grams_of(drawn[again]))]
     raise ValueError(
@@ -229,10 +257,11 @@ def inverted(grams, back):
 
 
 def ratio(above, below):
-    """above / below, 0 where below is 0 (cells without residual)."""
+    """above / below; 0 / 0 is 0 (cells without residual), and anything else over 0 is infinite."""
     xp = _array.namespace(above)
-    full = below > 0
-    return xp.where(full, above / xp.where(full, below, xp.ones_like(below)), xp.zeros_like(above))
+    some = below > 0
+    whole = xp.where(above == 0, xp.zeros_like(above), xp.copysign(xp.full_like(above, xp.inf), above))
+    return xp.where(some, above / xp.where(some, below, xp.ones_like(below)), whole)
 
 
 def _squares(values):

@@ -8,8 +8,8 @@ precision then costs a share of the deviation, not of the windows, however ill-c
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import _definite, _intervals, ols
-from hedgerow.grid._people import inverted, ratio, redraw
+from hedgerow.grid import _cr2, _definite, _intervals, ols
+from hedgerow.grid._people import ALONE, inverted, ratio, redraw
 from hedgerow.grid._weights import counts, signs
 from hedgerow.grid.scratch import Tiles
 
@@ -40,14 +40,19 @@ class Trials:
         rest = 1 - xp.sum(self.rows**2, axis=1)
         # a window that alone determines a direction has no residual
         self.rest = xp.where(rest > _definite.SINGULAR, rest, xp.ones_like(rest))
+        reach = xp.matmul(self.rows, xp.matrix_transpose(self.back)) ** 2  # (n, k)
+        lone = xp.astype(rest <= _cr2.ALONE, xp.float64)[:, None]
+        self.alone = _array.to_numpy(xp.sum(lone * reach, axis=0) > ALONE * xp.sum(self.back**2, axis=1))
         self.narrow = xp.astype(self.rows, self.dtype)
         self.small = self.p <= _definite.SMALL or not isinstance(self.rows, np.ndarray)
         size = 4 if dtype == "float32" else 8
         self.chunk = max(1, min(CHUNK, budget // (4 * size * self.p * self.units)))
-        per_cell = (24 + 2 * size) * self.units + 3 * self.chunk * max(self.k, self.p) * size
-        self.width = max(1, min(self.cells, max(64, budget // (2 * per_cell)), _array.room(basis, WIDTH)))
+        each = (24 + 2 * size) * self.units + 3 * self.chunk * max(self.k, self.p) * size
+        each += 2 * self.k * replicates * (size + 1)
+        self.width = max(1, min(self.cells, max(16, budget // (2 * each)), _array.room(basis, WIDTH)))
         self._hold = self.small and replicates * self.units <= budget // 4
-        self._held, self._products, self.redrawn, self._buffers = {}, None, 0, _definite.Buffers()
+        self._held, self._products, self._buffers = {}, None, _definite.Buffers()
+        self.redrawn, self.seen = {}, set()
 
     def tile(self, start, stop):
         """What is needed of some cells: estimates, residuals, and what t or BCa take."""
@@ -59,7 +64,8 @@ class Trials:
             bad = int(xp.sum(xp.astype(~xp.all(xp.isfinite(y), axis=1), xp.int64)))
             raise ValueError(f"{bad} of {self.units} windows are not finite; leave them out.")
         left = y - xp.matmul(self.rows, gamma)
-        found = {"estimate": xp.matmul(self.back, gamma)}
+        exact = ols.rounded(xp.sum(left**2, axis=0), xp.sum(y**2, axis=0), "windows") == 0
+        found = {"estimate": xp.matmul(self.back, gamma), "exact": exact}
         if self.interval == "bca":
             found["acceleration"] = self._acceleration(left)
         if self.interval == "studentised":
@@ -88,7 +94,7 @@ class Trials:
     def _pairs(self, tile, chunk):
         """Rows of the design with their windows, refitted; t as in `_wild`."""
         xp = self.xp
-        drawn, grams, solver = self._prepared(chunk)
+        drawn, grams, solver = self.prepared(chunk)
         weights = _array.like(drawn, self.rows, dtype=self.dtype)
         summed = self._stacked(weights, tile["left"]) if self.small else self._distinct(drawn, tile["left"])
         if self.interval != "studentised" and solver is not None:
@@ -107,13 +113,14 @@ class Trials:
         spread = xp.sqrt(xp.where(left > 0, left, xp.zeros_like(left)) / (self.units - self.p))
         return ratio(deviations, xp.astype(scale, self.dtype)[:, :, None] * spread[:, None, :])
 
-    def _prepared(self, chunk):
+    def prepared(self, chunk):
         """Counts (chunk, n) on the host, cross products (chunk, p, p), none singular, and back G^-1 or None."""
         if chunk not in self._held:
             first = chunk * self.chunk
             drawn = np.stack([counts(self.units, self.seed, first + r) for r in range(self.chunk)])
             grams, redrawn = redraw(drawn, self._grams, self.seed, first)
-            self.redrawn += redrawn
+            self.redrawn |= redrawn
+            self.seen.add(chunk)
             if not self._hold:
                 self._held.clear()  # one chunk at a time
             # a count fits a byte
@@ -184,3 +191,12 @@ class Trials:
         xp = self.xp
         moves = xp.matmul(self.back, xp.matrix_transpose(self.rows / self.rest[:, None]))  # (k, n)
         return _intervals.skewness(*(xp.matmul(moves**power, left**power) for power in (1, 2, 3)), self.units)
+
+    def warnings(self):
+        """What to mistrust: windows that alone tell a combination, and too few of them."""
+        found = []
+        if self.alone.any():
+            found.append(f"{self.alone.sum()} of {self.k} combinations: one window alone determines them, no interval.")
+        if self.units < 3 * self.p:
+            found.append(f"{self.units} windows for {self.p} coefficients are too few to trust their intervals.")
+        return found

@@ -86,7 +86,8 @@ def over_people(
             f"{units} groups are too few to resample; below {MIN_CLUSTERS}, resample the trials within each subject."
         )
     options = {"bootstrap": bootstrap, "interval": interval, "seed": seed, "weights": weights, "names": names}
-    return Plan(People(moments, **options, dtype=precision, budget=_bytes(budget_mb)), replicates)
+    options |= {"replicates": replicates, "dtype": precision, "budget": _bytes(budget_mb)}
+    return Plan(People(moments, **options), replicates)
 
 
 def over_trials(
@@ -131,7 +132,8 @@ def over_trials(
         xp = _array.namespace(Y)
         Y, X = xp.reshape(Y, (Y.shape[0], -1)), _array.like(X, Y, dtype=xp.float64) if isinstance(X, np.ndarray) else X
     options = {"bootstrap": bootstrap, "interval": interval, "seed": seed, "weights": weights, "names": names}
-    return Plan(Trials(X, Y, **options, replicates=replicates, dtype=precision, budget=_bytes(budget_mb)), replicates)
+    options |= {"replicates": replicates, "dtype": precision, "budget": _bytes(budget_mb)}
+    return Plan(Trials(X, Y, **options), replicates)
 
 
 class Plan:
@@ -185,7 +187,17 @@ class Plan:
             part = _array.to_numpy(part)
         out[:, :, low - first : high - first] = part
 
-    def summary(self, blocks=None, *, level=0.95):
+    def redrawn(self, first, last):
+        """How many draws of replicates `first` to before `last` were thrown away, since their design is singular."""
+        work = self._work
+        if work.bootstrap not in ("clusters", "pairs"):
+            return 0
+        for chunk in range(first // work.chunk, -(-last // work.chunk)):
+            if chunk not in work.seen:  # all of its pieces were finished by a job that was killed
+                work.prepared(chunk)
+        return sum(draws for replicate, draws in work.redrawn.items() if first <= replicate < last)
+
+    def summary(self, blocks=None, *, level=0.95, redrawn=None):
         """Intervals at every cell.
 
         Parameters
@@ -194,12 +206,15 @@ class Plan:
             From `fill`, in the order of their replicates; ``None``: drawn here, tile by tile.
         level : float
             Nominal coverage, between 0 and 1.
+        redrawn : int, optional
+            With `blocks`: the sum of what `Plan.redrawn` gave for them.
 
         Returns
         -------
         dict
             ``coef``, ``ci_low``, ``ci_high``, (k, m) arrays of the kind of the data; ``se_bootstrap`` where deviations
-            are kept; for wild ones with t ``p``, the share of replicates whose t is as large; ``account``.
+            are kept; for wild ones with t ``p``, the share of replicates whose t is as large; ``account``. All but
+            ``coef`` are NaN in cells without residual, and for what one unit alone determines.
         """
         if not 0 < level < 1:
             raise ValueError(f"level: {level} is not between 0 and 1; 0.95 is usual.")
@@ -207,6 +222,8 @@ class Plan:
             raise ValueError(f"blocks hold {sum(b.shape[2] for b in blocks)} replicates, of {self.shape[2]}")
         work, found = self._work, []
         xp = work.xp
+        if blocks is None:
+            redrawn = self.redrawn(0, self.shape[2])
         if blocks is None and not work.small:
             whole = self._room(self.shape[1])
             self.fill(whole, 0, self.shape[2])
@@ -224,7 +241,7 @@ class Plan:
                     self._place(values, 0, self.shape[2], chunk, work.replicates(tile, chunk))
             found.append(self._cells(tile, values, level))
         return {name: xp.concat([part[name] for part in found], axis=1) for name in found[0]} | {
-            "account": self._account(level, drawn=blocks is None or not work.small)
+            "account": self._account(level, redrawn)
         }
 
     def _room(self, cells):
@@ -253,16 +270,22 @@ class Plan:
                 limits = _intervals.bca(coef, values, tile["acceleration"], level)
             else:
                 limits = _intervals.percentile(coef, values, level)
-        return out | dict(zip(("ci_low", "ci_high"), limits))
+        out |= dict(zip(("ci_low", "ci_high"), limits))
+        # a cell without residual, and what one unit alone determines, vary by rounding: nothing is known of them
+        unknown = tile["exact"][None, :] | _array.like(work.alone, tile["exact"])[:, None]
+        return {
+            name: values if name == "coef" else xp.where(unknown, xp.full_like(values, xp.nan), values)
+            for name, values in out.items()
+        }
 
     def _beyond(self, sizes, coef, se):
         """p (k, w): (1 + replicates whose t is as large as that of the data) / (1 + replicates)."""
         xp = self._work.xp
         t = xp.where(se > 0, xp.abs(coef) / xp.where(se > 0, se, xp.ones_like(se)), xp.zeros_like(se))
-        larger = xp.sum(xp.astype(sizes >= xp.astype(t, self._work.dtype)[:, :, None], xp.float64), axis=2)
-        return (1 + larger) / (1 + self.shape[2])
+        larger = _intervals.counted(sizes >= xp.astype(t, self._work.dtype)[:, :, None])
+        return (1 + xp.astype(larger, xp.float64)) / (1 + self.shape[2])
 
-    def _account(self, level, drawn):
+    def _account(self, level, redrawn):
         """What was resampled, and what to mistrust."""
         work, over = self._work, "people" if isinstance(self._work, People) else "trials"
         warnings = []
@@ -271,8 +294,9 @@ class Plan:
                 f"{work.units} people: {work.interval} intervals from resampling fewer than {FEW_CLUSTERS} are too "
                 f"short (they hold the true value less often than {level:.0%}); bootstrap: wild-clusters serves better."
             )
-        if drawn and work.redrawn > 0.05 * self.shape[2]:
-            warnings.append(f"{work.redrawn} singular resamples were drawn again: a level stands in few {over} only.")
+        if redrawn and redrawn > 0.05 * self.shape[2]:
+            warnings.append(f"{redrawn} singular resamples were drawn again: a level stands in few {over} only.")
+        warnings += work.warnings()
         return {
             "bootstrap": work.bootstrap,
             "interval": work.interval,
@@ -281,7 +305,7 @@ class Plan:
             "replicates": self.shape[2],
             "level": level,
             "seed": work.seed,
-            "redrawn": work.redrawn if drawn else None,
+            "redrawn": redrawn,
             "precision": str(work.dtype).rsplit(".", 1)[-1].strip("'>"),
             "warnings": warnings,
         }
