@@ -131,15 +131,23 @@ def test_hundreds_of_coefficients_keep_their_precision(rng):
     np.testing.assert_allclose(found["df"], [bell_mccaffrey(u[:, k]) for k in range(60)], rtol=1e-9)
 
 
-def test_a_direction_of_one_group_alone_is_left_out_and_said(xp, rng):
-    """A level in one subject: its residuals sum to zero, and the pseudo-inverse drops that direction."""
+@pytest.mark.parametrize("kind", ["cr1", "cr2"])
+def test_what_one_group_alone_determines_has_no_errors_and_is_said(xp, rng, kind):
+    """A level in one subject. All else is as from the definition with the pseudo-inverse, which drops its direction."""
     X, Y, group = unlike(rng)
     X[:, 3] = group == "s2"
     names = ["Intercept", "kind", "intensity", "patient"]
-    found = ols.fit(X, xp.asarray(Y), group, errors="cr2", names=names)
-    assert len(found["account"]["warnings"]) == 1
-    assert "group 's2' alone determines part of patient:" in found["account"]["warnings"][0]
-    weights = np.eye(4)
+    weights, tests = np.vstack([np.eye(4), [0, 1, 0, 1.0], [0, 1, -1, 0]]), [np.eye(4)[1:3], np.eye(4)[2:]]
+    found = ols.fit(X, xp.asarray(Y), group, errors=kind, weights=weights, tests=tests, names=names)
+    (said,) = found["account"]["warnings"]
+    assert "group s2 alone determines patient: " in said and "are NaN" in said
+    lone = np.array([0, 0, 0, 1, 1, 0], dtype=bool)
+    for key in ("se", "t", "df"):
+        np.testing.assert_array_equal(np.isnan(_array.to_numpy(found[key])).reshape(6, -1).all(axis=1), lone)
+    assert (
+        np.isnan(_array.to_numpy(found["F"])).all(axis=1).tolist() == np.isnan(found["df2"]).tolist() == [False, True]
+    )
+    assert np.isfinite(_array.to_numpy(found["coef"])).all()
     bread = np.linalg.inv(X.T @ X)
     residual_maker = np.eye(len(X)) - X @ bread @ X.T
     variance, u = 0, []
@@ -147,22 +155,70 @@ def test_a_direction_of_one_group_alone_is_left_out_and_said(xp, rng):
         rows = group == g
         values, vectors = np.linalg.eigh(residual_maker[np.ix_(rows, rows)])
         root = vectors @ np.diag([v**-0.5 if v > 1e-9 else 0 for v in values]) @ vectors.T
-        u.append(weights @ bread @ X[rows].T @ root @ residual_maker[rows])
+        root = np.eye(rows.sum()) if kind == "cr1" else root
+        u.append(weights[~lone] @ bread @ X[rows].T @ root @ residual_maker[rows])
         variance = variance + (u[-1] @ Y) ** 2
-    np.testing.assert_allclose(_array.to_numpy(found["se"]), np.sqrt(variance), rtol=1e-9)
-    np.testing.assert_allclose(found["df"], [bell_mccaffrey(np.array(u)[:, k]) for k in range(4)], rtol=1e-8)
-    assert not ols.fit(X, Y, group, errors="cr1", names=names)["account"]["warnings"]
+    scale = 7 / 6 * 89 / 86 if kind == "cr1" else 1
+    np.testing.assert_allclose(_array.to_numpy(found["se"])[~lone], np.sqrt(variance * scale), rtol=1e-9)
+    df = [6.0] * 4 if kind == "cr1" else [bell_mccaffrey(np.array(u)[:, k]) for k in range(4)]
+    np.testing.assert_allclose(found["df"][~lone], df, rtol=1e-8)
 
 
-def test_a_window_that_is_fitted_exactly_is_left_out_and_said(rng):
+def test_effects_within_people_keep_their_errors_beside_a_coefficient_for_each_person(rng):
+    """kind + subject: each person alone determines its own mean, none the effect of kind. One sentence, abridged."""
+    X, Y, group = unlike(rng, n=200, groups=20)
+    dummies = (group[:, None] == np.unique(group)[1:]).astype(float)
+    names = ["Intercept", "kind", *(f"subject[T.{name}]" for name in np.unique(group)[1:])]
+    for kind in ("cr1", "cr2"):
+        found = ols.fit(np.column_stack([X[:, :2], dummies]), Y, group, errors=kind, names=names)
+        assert np.flatnonzero(np.isfinite(found["df"])).tolist() == [1] and np.isfinite(found["se"][1]).all()
+        assert np.isnan(np.delete(found["se"], 1, axis=0)).all()
+        said = " ".join(found["account"]["warnings"])
+        assert said.count("alone determine") == 1
+        assert "groups s0, s1, s10, s11, s12, s13 and 14 more each alone determine Intercept, subject[T.s1]" in said
+
+
+@pytest.mark.parametrize("kind", ["hc0", "hc1", "hc2", "hc3"])
+def test_what_one_window_alone_determines_has_no_errors_and_is_said(xp, rng, kind):
+    """All else is as without that window and its coefficient."""
     X, Y, _ = unlike(rng)
     X[:, 3] = 0
     X[5, 3] = 1
-    found = ols.fit(X, Y, errors="hc3")
-    assert "1 of 90 windows are fitted exactly" in found["account"]["warnings"][0]
-    others = ols.fit(np.delete(X, 5, axis=0)[:, :3], np.delete(Y, 5, axis=0), errors="hc3")
-    np.testing.assert_allclose(found["se"][:3], others["se"], rtol=1e-10)
-    assert not ols.fit(X, Y, errors="hc0")["account"]["warnings"]
+    options = {"errors": kind, "names": ["Intercept", "kind", "intensity", "once"]}
+    found = ols.fit(X, xp.asarray(Y), tests=[np.eye(4)[1:3], np.eye(4)[2:]], **options)
+    (said,) = found["account"]["warnings"]
+    assert "1 of 90 windows (row 5, leverage 1) alone determines once: " in said
+    found = {key: _array.to_numpy(found[key]) for key in ("coef", "se", "t", "df", "F", "df2")}
+    assert np.isnan(found["se"][3]).all() and np.isnan(found["t"][3]).all() and np.isfinite(found["coef"]).all()
+    assert np.isnan(found["df"]).tolist() == [False, False, False, True] and np.isnan(found["df2"]).tolist() == [0, 1]
+    assert np.isnan(found["F"][1]).all()
+    others = ols.fit(np.delete(X, 5, axis=0)[:, :3], np.delete(Y, 5, axis=0), errors=kind, tests=[np.eye(3)[1:]])
+    more = 90 / 89 if kind == "hc1" else 1  # n - p is 86 with and without
+    np.testing.assert_allclose(found["se"][:3], others["se"] * np.sqrt(more), rtol=1e-10)
+    np.testing.assert_allclose(found["F"][0], others["F"][0] / more, rtol=1e-9)
+    assert np.isfinite(ols.fit(X, Y, errors="classical")["se"]).all()
+
+
+def test_exact_fits_keep_what_is_not_known(rng):
+    X, _, group = unlike(rng)
+    X[:, 3] = group == "s2"
+    for kind in ("hc3", "cr2"):
+        lone = np.isnan(ols.fit(X, np.zeros((90, 1)), group, errors=kind)["se"][:, 0])
+        assert lone.tolist() == [False, False, False, kind == "cr2"]
+
+
+def test_alone_tells_the_combinations_that_one_unit_determines(xp, rng):
+    X, _, group = unlike(rng)
+    X[:, 3] = group == "s2"
+    basis = ols.basis_of(X)
+    q, back = X @ np.linalg.inv(basis), np.vstack([np.eye(4), [0, 1, 0, 0.01]]) @ np.linalg.inv(basis)
+    gram = np.stack([q[group == g].T @ q[group == g] for g in np.unique(group)])
+    assert errors.alone(xp.asarray(gram), xp.asarray(back)).tolist() == [False, False, False, True, True]
+    assert not errors.alone_windows(xp.asarray(q), xp.asarray(back)).any()
+    X[:, 3] = 0
+    X[5, 3] = 1
+    q, back = X @ np.linalg.inv(ols.basis_of(X)), np.linalg.inv(ols.basis_of(X))
+    assert errors.alone_windows(xp.asarray(q), xp.asarray(back)).tolist() == [False, False, False, True]
 
 
 @pytest.mark.parametrize("kind", ["cr1", "cr2"])

@@ -1,4 +1,4 @@
-"""Bias-reduced errors of groups (CR2) in the whitened basis: roots, degrees of freedom, groups that stand alone.
+"""Bias-reduced errors of groups (CR2) in the whitened basis: roots, degrees of freedom.
 
 With G = X_g'X_g of one group, whose eigenvalues are between 0 and 1, b'(I - G)^(-1/2) X_g'e_g is the group's part in
 the combination b. It is u'ε of the errors ε, and the vectors u of two groups have the product
@@ -14,11 +14,8 @@ import dataclasses
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid._sums import listed, slices
-
-#: An eigenvalue of G closer to 1: the group fits that direction alone, its residuals say nothing, and the
-#: pseudo-inverse takes the place of the inverse.
-ALONE = 1e-10
+from hedgerow.grid._alone import ALONE
+from hedgerow.grid._sums import slices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +27,7 @@ class Split:
 
     @property
     def inverse(self):
-        """Eigenvalues (S, p) of (I - G)^+."""
+        """Eigenvalues (S, p) of (I - G)^+: what a group fits alone has no residual and is left out."""
         xp = _array.namespace(self.values)
         left = 1 - self.values
         free = left > ALONE
@@ -102,20 +99,3 @@ def _wishart(parts, test):
         total += float(xp.sum(xp.linalg.trace(products) ** 2) + xp.sum(products * xp.matrix_transpose(products)))
     q = test.shape[0]
     return q * (q + 1) / total
-
-
-def alone(parts, solution, groups):
-    """Warnings of groups that alone determine coefficients."""
-    xp = _array.namespace(parts.values)
-    found = []
-    norms = xp.sqrt(xp.sum(solution.coefficients**2, axis=1))
-    fitted = 1 - _array.to_numpy(parts.values) <= ALONE
-    for g in np.flatnonzero(fitted.any(axis=1)).tolist():
-        own = xp.take(parts.vectors[g, ...], _array.like(np.flatnonzero(fitted[g]), norms), axis=1)
-        share = _array.to_numpy(xp.sqrt(xp.sum(xp.matmul(solution.coefficients, own) ** 2, axis=1)) / norms)
-        named = listed([solution.names[j] for j in np.flatnonzero(share > 0.01)])
-        found.append(
-            f"group {str(groups[g])!r} alone determines part of {named}: no other group tells how that varies between "
-            "groups, so that its error is too small."
-        )
-    return found

@@ -4,8 +4,10 @@ import array_api_compat
 import numpy as np
 
 from hedgerow import _array
+from hedgerow.grid import _alone
+from hedgerow.grid._alone import ALONE
 from hedgerow.grid._solution import wald
-from hedgerow.grid._sums import HEIGHT, slices, tiles
+from hedgerow.grid._sums import HEIGHT, listed, slices, tiles
 
 #: What the square of a residual with leverage h is multiplied by, with n windows and p coefficients.
 WEIGHTS = {
@@ -14,8 +16,6 @@ WEIGHTS = {
     "hc2": lambda h, n, p: 1 / (1 - h),
     "hc3": lambda h, n, p: 1 / (1 - h) ** 2,
 }
-#: A window whose leverage is closer to 1 is fitted exactly, whatever its value.
-ALONE = 1e-10
 #: float64 numbers of a block of products, and of sums that are held at once.
 BLOCK, SUMS = 2**20, 2**23
 
@@ -44,7 +44,7 @@ def over_rows(solution, rows, Y, kind):
     if kind == "classical":
         return _weighted_squares(coefficients, rows, Y, lambda z, block: z[:, :0], 1)[0, :], {}
     k, df1 = solution.combinations.shape[0], solution.constraints
-    weights, exact = _weights(rows, solution.half, kind)
+    weights, lone, owners = _weights(rows, solution.half, kind)
     asked = xp.matmul(solution.half, xp.matrix_transpose(solution.asked))
 
     def products(z, block):
@@ -67,24 +67,27 @@ def over_rows(solution, rows, Y, kind):
         "df": np.full(k, float(n - p)),
         "df1": df1,
         "df2": np.full(len(df1), float(n - p)),
-        "warnings": [],
+        "warnings": _alone.warnings(solution, lone, _those(owners.tolist(), n)),
     }
-    if exact and kind in ("hc2", "hc3"):
-        found["warnings"].append(
-            f"{exact} of {n} windows are fitted exactly (leverage 1; a level in that window only): nothing tells their "
-            f"error, and {kind} leaves them out."
-        )
-    return xp.concat(residual, axis=0), found
+    return xp.concat(residual, axis=0), _alone.without(found, solution, lone)
 
 
 def _weights(rows, half, kind):
-    """Factors (n,) of the squared residuals, 0 for windows that are fitted exactly, and how many these are."""
+    """Factors (n,) of the squared residuals, 0 for windows fitted exactly; directions (r, p) and places of these."""
     xp, (n, p) = _array.namespace(rows), rows.shape
     squares = (xp.matmul(rows[part, :], half) ** 2 for part in slices(n, _array.room(rows, HEIGHT)))
     leverage = xp.concat([xp.sum(each, axis=1) for each in squares], axis=0)
-    free = 1 - leverage > ALONE
+    lone, owners = _alone.of_windows(rows, leverage)
+    free = leverage <= 1 - ALONE
     weights = WEIGHTS[kind](xp.where(free, leverage, xp.zeros_like(leverage)), n, p)
-    return xp.where(free, weights, xp.zeros_like(weights)), n - int(xp.sum(xp.astype(free, xp.int64)))
+    return xp.where(free, weights, xp.zeros_like(weights)), lone @ _array.to_numpy(half), owners
+
+
+def _those(windows, n):
+    """Start of a sentence on windows, given by their rows, that alone determine something."""
+    if len(windows) == 1:
+        return f"1 of {n} windows (row {windows[0]}, leverage 1) alone determines"
+    return f"{len(windows)} of {n} windows (rows {listed([*map(str, windows)])}, leverage 1) each alone determine"
 
 
 def _weighted_squares(coefficients, rows, Y, products, columns):

@@ -11,6 +11,9 @@ All of it happens in the whitened basis, where X'X = I. There the hat matrix of 
 eigenvalues of its cross products G = X_g'X_g (p, p), so that CR2's adjusted scores are (I - G)^(-1/2) X_g'e_g: the sums
 of a group are enough, whatever its number of windows. The degrees of freedom follow from all G alone.
 
+What one unit (a group, or with HC a window) alone determines has no error that is robust: the unit fits it exactly, so
+that its residuals say nothing. Its errors, t, degrees of freedom and F are NaN but for ``classical``.
+
 Sources: J. G. MacKinnon & H. White (1985), J. Econometrics 29:305-325 (HC1 to HC3). R. M. Bell & D. F. McCaffrey
 (2002), Survey Methodology 28:169-181 (CR2 and its degrees of freedom, for independent errors). G. W. Imbens &
 M. Kolesar (2016), Rev. Econ. Stat. 98:701-712 (how they behave with few groups). J. E. Pustejovsky & E. Tipton (2018),
@@ -21,11 +24,13 @@ import array_api_compat
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import _cr2, _hc
+from hedgerow.grid import _alone, _cr2, _hc
+from hedgerow.grid._alone import alone, alone_windows
 from hedgerow.grid._solution import Solution, orthonormal, wald
-from hedgerow.grid._sums import slices
+from hedgerow.grid._sums import listed, slices
 
-__all__ = ["CLUSTERED", "WEIGHTS", "Solution", "classical", "orthonormal", "over_groups", "over_rows"]
+__all__ = ["CLUSTERED", "WEIGHTS", "Solution", "alone", "alone_windows", "classical"]
+__all__ += ["orthonormal", "over_groups", "over_rows"]
 
 #: Errors from sums of groups.
 CLUSTERED = ("cr1", "cr2")
@@ -74,8 +79,9 @@ def over_groups(solution, moments, kind):
     -------
     dict
         ``se`` (k, m) and ``F`` (tests, m), arrays of the kind of the moments; ``df`` (k,), ``df1`` and ``df2`` (tests,)
-        NumPy arrays; ``warnings``, list of str. What cannot be told is NaN: everything with a single group, F where it
-        tests as many combinations as there are groups or more, or where its covariance is singular.
+        NumPy arrays; ``warnings``, list of str. What cannot be told is NaN: everything with a single group, all of what
+        one group alone determines, F where it tests as many combinations as there are groups or more, or where its
+        covariance is singular.
     """
     xp, n = _array.namespace(solution.gamma), solution.windows
     groups, p, df1 = len(moments["groups"]), solution.gamma.shape[0], solution.constraints
@@ -83,25 +89,27 @@ def over_groups(solution, moments, kind):
     if kind == "cr2":
         split = _cr2.split(gram)
         df, eta = _cr2.satterthwaite(split, solution.combinations), _cr2.htz(split, solution.tests)
-        df2, warnings = eta - df1 + 1, _cr2.alone(split, solution, moments["groups"])
+        df2 = eta - df1 + 1
         to, share = xp.matmul(solution.asked, split.root()), df2 / eta
     else:
         df, df2 = np.full(solution.combinations.shape[0], groups - 1.0), np.full(len(df1), groups - 1.0)
-        to, share, warnings = solution.asked[None, ...], np.ones(len(df1)), []
-    singular = (df1 >= groups) | ~(df2 > 0)
+        to, share = solution.asked[None, ...], np.ones(len(df1))
+    lone, owners = _alone.of_groups(gram)
+    singular = ~_alone.tests_within(solution.tests, lone) & ((df1 >= groups) | ~(df2 > 0))
     df2[singular], share[singular] = np.nan, np.nan
-    if groups < 2:
-        df[:] = np.nan
     variance, F = _group_by_group(solution, moments["XtY"], gram, to)
     scale = groups / (groups - 1) * (n - 1) / (n - p) if kind == "cr1" and groups > 1 else 1.0
-    return {
-        "se": xp.sqrt(variance * scale) if groups > 1 else variance * xp.nan,
+    found = {
+        "se": xp.sqrt(variance * scale),
         "F": F * _array.like(share / scale, F)[:, None],
         "df": df,
         "df1": df1,
         "df2": df2,
-        "warnings": [*_few(kind, groups, p, df1, singular), *warnings],
+        "warnings": _few(kind, groups, p, df1, singular),
     }
+    if groups > 1:
+        found["warnings"] += _alone.warnings(solution, lone, _those(moments["groups"][np.unique(owners)].tolist()))
+    return _alone.without(found, solution, lone)
 
 
 def _group_by_group(solution, XtY, gram, to):
@@ -123,6 +131,13 @@ def _group_by_group(solution, XtY, gram, to):
             F[i, part] = wald(xp.matmul(test, gamma[:, part]), covariance)
             place += test.shape[0]
     return variance, F
+
+
+def _those(groups):
+    """Start of a sentence on groups that alone determine something."""
+    return (
+        f"group {groups[0]} alone determines" if len(groups) == 1 else f"groups {listed(groups)} each alone determine"
+    )
 
 
 def _few(kind, groups, p, df1, singular):

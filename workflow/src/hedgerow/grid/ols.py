@@ -157,7 +157,7 @@ def _result(solution, residual, moments, found, errors):
     exact = residual == 0
     gap = xp.full_like(residual, xp.nan)
     coef = xp.matmul(solution.combinations, solution.gamma)
-    se = xp.where(exact[None, :], xp.zeros_like(found["se"]), found["se"])
+    se = xp.where(exact[None, :], 0 * found["se"], found["se"])
     explained, spans = _explained(solution)
     whole = residual + explained
     r2 = 1 - residual / xp.where(whole > 0, whole, gap)
