@@ -215,6 +215,44 @@ def test_flat_cells_have_no_t(data):
     assert np.isnan(found["t"][:, 0]).all() and np.isnan(found["r2"][0]) and np.isfinite(found["t"][:, 1:]).all()
 
 
+@pytest.mark.parametrize("value", [7.3, -1e5, 0.1])
+def test_constant_cells_have_no_r2(xp, data, value):
+    X, Y, subject = data
+    Y[:, 1, 2] = value
+    moments = ols.moments(X, xp.asarray(Y), subject, basis=ols.basis_of(X))
+    for found in (ols.fit_moments(moments, errors="classical"), ols.fit(X, xp.asarray(Y), errors="classical")):
+        for key in ("r2", "r2_adjusted", "aic"):
+            assert np.flatnonzero(np.isnan(_array.to_numpy(found[key]))).tolist() == [7], key
+        assert float(found["sigma"][7]) == 0 and float(found["coef"][0, 7]) == pytest.approx(value, rel=1e-9)
+
+
+def test_small_effects_on_a_large_offset_keep_their_r2(data):
+    X, _, _ = data
+    exact = (X @ [[0], [1e-6], [2e-6], [0]]) + 1000
+    assert ols.fit(X, exact, errors="classical")["r2"][0] == pytest.approx(1, abs=1e-6)
+
+
+def test_offsets_that_cost_digits_of_sums_are_said(data):
+    """Noise of 1 on 1e5 keeps five digits and says nothing, on 1e6 and 1e7 it says so; windows themselves do not."""
+    X, _, subject = data
+    noise = np.random.default_rng(0).normal(size=(150, 4))
+    noise[:, 0] = 0  # a flat cell is none of these
+    plain = ols.fit(X, noise, errors="classical")
+    for offset, said in (([0, 1e5, 1e5, 1e5], 0), ([0, 1e5, 1e6, 1e7], 2)):
+        moved = noise + np.array(offset)
+        found = ols.fit_moments(ols.moments(X, moved, subject, basis=ols.basis_of(X)), errors="classical")
+        warnings = found["account"]["warnings"]
+        assert len(warnings) == bool(said) and all(
+            f"{said} of 4 cells have a residual below 1e-11" in each for each in warnings
+        )
+        kept = np.array(offset) == 1e5
+        np.testing.assert_allclose(found["sigma"][kept], plain["sigma"][kept], rtol=1e-4)
+        found = ols.fit(X, moved, errors="classical")
+        assert found["account"]["warnings"] == []
+        np.testing.assert_allclose(found["sigma"], plain["sigma"], rtol=1e-7)
+    assert "subtract a baseline" in warnings[0]
+
+
 def test_refuses(data):
     X, Y, subject = data
     names = ["Intercept", "kind", "intensity", "kind:intensity"]

@@ -19,6 +19,8 @@ __all__ = ["basis_of", "combination", "combine", "fit", "fit_moments", "moments"
 
 #: A residual sum of squares below this share of the whole is rounding: as a difference of sums, as a sum over windows.
 ROUNDING = {"sums": 1e-13, "windows": 1e-26}
+#: Of a residual sum of squares below this share of the whole, a difference of sums keeps about four digits or less.
+OFFSET = 1e-11
 
 
 def fit_moments(moments, *, weights=None, tests=(), errors="cr2", names=None):
@@ -45,7 +47,7 @@ def fit_moments(moments, *, weights=None, tests=(), errors="cr2", names=None):
         ``r2_adjusted``, ``loglik``, ``aic`` and ``bic`` (m,), which count p coefficients, as statsmodels does. NumPy
         arrays: degrees of freedom ``df`` (k,) of t, ``df1`` and ``df2`` (tests,) of F. ``account``: ``windows``,
         ``clusters``, ``coefficients``, ``cells``, ``errors``, ``windows_per_cluster`` (fewest, most), ``warnings``.
-        Cells without residual have NaN for t, F and criteria.
+        Cells without residual have NaN for t, F and criteria, and constant cells for ``r2``.
 
     Raises
     ------
@@ -60,11 +62,13 @@ def fit_moments(moments, *, weights=None, tests=(), errors="cr2", names=None):
     squares = xp.sum(moments["YtY"], axis=0)
     explained = xp.sum(solution.gamma**2, axis=0)
     residual = rounded(squares - explained, squares, "sums")
+    offset = _offset(residual, squares)
     if errors == "classical":
         found = estimators.classical(solution, residual)
     else:
         found = estimators.over_groups(solution, moments, errors)
-    return _result(solution, residual, moments, found, errors)
+    found["warnings"] += offset
+    return _result(solution, residual, ROUNDING["sums"] * squares, moments, found, errors)
 
 
 def fit(X, Y, groups=None, *, weights=None, tests=(), errors="hc3", names=None):
@@ -106,11 +110,12 @@ def fit(X, Y, groups=None, *, weights=None, tests=(), errors="hc3", names=None):
     solution = _solve(sums, weights, tests, names)
     Y = _array.namespace(Y).reshape(Y, (Y.shape[0], math.prod(Y.shape[1:])))
     residual, found = estimators.over_rows(solution, rows, Y, errors)
-    residual = rounded(residual, sums["YtY"][0, :], "windows")
+    squares = sums["YtY"][0, :]
+    residual = rounded(residual, squares, "windows")
     if errors == "classical":
         found = estimators.classical(solution, residual)
     sums["n"] = None if groups is None else np.unique(np.asarray(groups, dtype=str), return_counts=True)[1]
-    return _result(solution, residual, sums, found, errors)
+    return _result(solution, residual, ROUNDING["windows"] * squares, sums, found, errors)
 
 
 def criteria(residual, n, p):
@@ -150,8 +155,19 @@ def rounded(residual, squares, source):
     return xp.where(residual > ROUNDING[source] * squares, residual, xp.zeros_like(residual))
 
 
-def _result(solution, residual, moments, found, errors):
-    """Everything that is derived from estimates, residuals and errors."""
+def _offset(residual, squares):
+    """Sentence, or none, on cells whose residual (m,) is small beside their sum of squares (m,)."""
+    xp = _array.namespace(residual)
+    count = int(xp.sum(xp.astype((squares > 0) & (residual < OFFSET * squares), xp.int64)))
+    return [
+        f"{count} of {residual.shape[0]} cells have a residual below {OFFSET:g} of their sum of squares (a large offset?): "
+        "sums keep four digits or fewer of their sigma, R2, criteria and classical errors; subtract a baseline or "
+        "high-pass."
+    ] * bool(count)
+
+
+def _result(solution, residual, rounding, moments, found, errors):
+    """Everything that is derived from estimates, residuals and errors; `rounding` (m,) is no sum of squares."""
     xp = _array.namespace(residual)
     n, (p, cells) = solution.windows, solution.gamma.shape
     exact = residual == 0
@@ -160,7 +176,7 @@ def _result(solution, residual, moments, found, errors):
     se = xp.where(exact[None, :], 0 * found["se"], found["se"])
     explained, spans = _explained(solution)
     whole = residual + explained
-    r2 = 1 - residual / xp.where(whole > 0, whole, gap)
+    r2 = 1 - residual / xp.where(whole > rounding, whole, gap)
     counts = moments["n"]
     return {
         "coef": coef,
