@@ -211,6 +211,59 @@ def test_a_name_that_is_level_and_coefficient_is_the_level_unless_quoted(table):
     assert weights[1:].tolist() == [[1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]]
 
 
+def test_levels_of_numbers_are_named_in_full(table):
+    """Seven digits are more than %g has, and a decimal is as it is printed; 2.0 is 2."""
+    table["item"] = np.tile([1000001, 1000002, 1000003], 30)
+    table["half"] = np.repeat([0.5, 2.0, 0.1 + 0.2], 30)
+    built = design.build("~ C(item) + C(half)", table)
+    built = design.Design.from_json(json.loads(json.dumps(built.to_json())))
+    expressions = {
+        "a": "item[1000001] - item[1000003]",
+        "b": "half[2] - half[0.5]",
+        "c": f"half[{0.1 + 0.2}] - half[2]",
+    }
+    _, weights = design.contrasts(built, expressions)
+    place = {name: i for i, name in enumerate(built.coefficients)}
+    eye = np.eye(len(place))
+    assert np.array_equal(weights[0], -eye[place["C(item)[T.1000003]"]])
+    of_half = {0.30000000000000004: 0, 0.5: eye[place["C(half)[T.0.5]"]], 2: eye[place["C(half)[T.2.0]"]]}
+    assert np.allclose(weights[1:], [of_half[2] - of_half[0.5], -of_half[2]])
+    for wrong in ("item[1e+06]", "half[0.3]"):
+        with pytest.raises(ValueError, match=r"no window has level .* there are (1000001|0\.3\d+4), "):
+            design.contrasts(built, {"wrong": wrong})
+
+
+def test_names_and_levels_may_hold_any_sign(table):
+    table["stim-type"] = np.repeat(["u", "v"], 45)
+    table["what"] = np.resize(["new [x]", "new", "a:b", "b - c", "1, 2", "`"], 90)
+    built = design.build("~ `stim-type` + what", table)
+    place = {name: i for i, name in enumerate(built.coefficients)}
+    names = ["a:b", "b - c", "new", "new [x]"]
+    eye = np.eye(len(place))
+    of = {name: eye[place[f"what[T.{name}]"]] for name in ["`", *names]} | {"1, 2": 0 * eye[0]}
+    for text, expected in {
+        "stim-type[u] - stim-type[v]": -eye[place["stim-type[T.v]"]],
+        "`stim-type`[v] - `stim-type` [u]": eye[place["stim-type[T.v]"]],
+        "`stim-type`[T.v]": eye[place["stim-type[T.v]"]],
+        "what[new [x]] - what[new]": of["new [x]"] - of["new"],
+        "what [a:b] - what[ 1, 2 ]": of["a:b"] - of["1, 2"],
+        "what[b - c]-what[`]": of["b - c"] - of["`"],
+        "what[new [x]]:stim-type[v] - `what`[b - c] : `stim-type`[v]": of["new [x]"] - of["b - c"],
+        "what[T.new [x]] * 2": 2 * of["new [x]"],
+    }.items():
+        np.testing.assert_allclose(design.contrasts(built, {"c": text})[1][0], expected, atol=1e-12, err_msg=text)
+    for term in ("stim-type", "`stim-type`"):
+        assert design.tests(built, {"t": term})[1][0].tolist() == [eye[place["stim-type[T.v]"]].tolist()]
+    for wrong, sentence in {
+        "stim-type[w]": "no window has level 'w' of 'stim-type'",
+        "`stim-type`[w]": "no window has level 'w' of 'stim-type'",
+        "`stim`[w]": "'stim' no factor; did you mean 'stim-type'",
+        "what[new]:what[a:b]": "two levels of one factor",
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            design.contrasts(built, {"c": wrong})
+
+
 def test_terms_and_lists_are_tested_together(table):
     built = design.build("~ C(kind, contr.sum) * intensity + sex", table)
     assert built.coefficients[1:5] == ["C(kind, contr.sum)[S.a]", "C(kind, contr.sum)[S.b]", "intensity", "sex[T.M]"]

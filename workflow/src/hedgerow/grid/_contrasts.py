@@ -3,7 +3,8 @@
 ``kind[famous] - kind[scrambled]`` speaks of levels and means the same under every coding of the factor. A level stands
 for its marginal mean: the prediction for it, with the other factors averaged over their levels and the numbers at their
 mean over all windows. ``kind[T.famous]`` is a coefficient. Where a name is both (``kind[famous]`` without
-an intercept), it is the level; between backticks it is the coefficient.
+an intercept), it is the level; between backticks it is the coefficient. A column may stand between backticks, too:
+```stim-type`[new]``.
 
 Source of the marginal means: S. R. Searle, F. M. Speed & G. A. Milliken (1980), Am. Stat. 34:216-221, as in R's
 package emmeans.
@@ -18,7 +19,7 @@ import re
 import numpy as np
 import pandas as pd
 
-from hedgerow.grid import _formula
+from hedgerow.grid import _design, _formula
 from hedgerow.grid._sums import listed
 
 #: More combinations of levels than this are not averaged over.
@@ -40,23 +41,25 @@ def constraints(design, expression, what):
     ValueError
         An unknown coefficient, level or term, something that is not linear, or that is zero for every design.
     """
-    names, places = _names(design), {}
-    longest = sorted(names, key=len, reverse=True)
+    names, levels, places = _names(design), _levels(design), {}
+    known, other = _known(levels), _unknown(levels)
     pattern = re.compile(
-        r"`(?P<quoted>[^`]+)`|(?<![\w.)\]])(?:(?P<levels>[\w.]+\[[^\]]+\](?:\s*:\s*[\w.]+\[[^\]]+\])*)(?!\s*[:\[\w])|"
-        rf"(?P<name>{'|'.join(re.escape(name) for name in longest)})(?!\s*[:\[]|\w))"
+        rf"(?<![\w.)\]])(?:(?P<levels>(?:{known})(?:\s*:\s*(?:{known}))*)(?!\s*[:\[\w])|"
+        rf"(?P<name>{_any_of(names)})(?!\s*[:\[]|\w)|(?P<other>{other}(?:\s*:\s*{other})*)(?!\s*[:\[\w]))|"
+        r"`(?P<quoted>[^`]+)`"
     )
-
     reference = functools.cache(lambda: _reference(design))
 
     def place(found):
         variable = f"_{len(places)}"
         if found["quoted"] is not None:
-            if found["quoted"] not in design.coefficients:
+            if found["quoted"] not in names:
                 raise ValueError(f"{what}: no coefficient {found['quoted']!r}; {_near(found['quoted'], names)}")
-            places[variable] = _unit(design, [found["quoted"]])
+            places[variable] = _unit(design, names[found["quoted"]])
         elif found["levels"] is not None:
-            places[variable] = _of_levels(design, found["levels"], reference, what)
+            places[variable] = _marginal_mean(found["levels"], levels, reference, what)
+        elif found["other"] is not None:
+            places[variable] = _coefficient(design, found["other"], levels, what)
         else:
             places[variable] = _unit(design, names[found["name"]])
         return f" {variable} "
@@ -137,27 +140,55 @@ def _only_column(factor, columns):
     return used.pop() if len(used) == 1 else None
 
 
-def _of_levels(design, text, reference, what):
-    """Rows (1, p) of a marginal mean, such as ``kind[famous]:sex[F]``, or of the coefficient of that name."""
-    wanted, levels = dict(re.findall(r"([\w.]+)\[([^\]]+)\]", text)), _levels(design)
-    text = re.sub(r"\s*:\s*", ":", text)
-    if not all(level in levels.get(name, []) for name, level in wanted.items()):
-        if text in design.coefficients:
-            return _unit(design, [text])
-        name, level = next(pair for pair in wanted.items() if pair[1] not in levels.get(pair[0], []))
-        if name not in levels:
-            raise ValueError(f"{what}: {text!r} is no coefficient, and {name!r} no factor; {_near(name, levels)}")
-        hint = _near(level, levels[name])
-        raise ValueError(f"{what}: {text!r} is no coefficient, and no window has level {level!r} of {name!r}; {hint}")
+def _any_of(texts):
+    """Pattern of one of some texts, the longest first."""
+    return "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+
+
+def _known(levels):
+    """Pattern of a level of a factor, such as ``kind[famous]``, with a group for each factor, the longest first."""
+    pieces = []
+    for name in sorted(levels, key=len, reverse=True):
+        factor = re.escape(name)
+        pieces.append(rf"(?:`{factor}`|{factor})\s*\[\s*({_any_of(levels[name])})\s*\]")
+    return "|".join(pieces) or "(?!)"
+
+
+def _unknown(levels):
+    """Pattern of what looks like a level of a factor; groups: factor between backticks, or factor, and level."""
+    name = f"{_any_of(levels)}|[\\w.]+" if levels else r"[\w.]+"
+    return rf"(?:`({name})`|({name}))\s*\[([^\]]+)\]"
+
+
+def _marginal_mean(text, levels, reference, what):
+    """Rows (1, p) of a marginal mean, such as ``kind[famous]:sex[F]``."""
+    factors = sorted(levels, key=len, reverse=True)
+    pairs = [(factors[each.lastindex - 1], each[each.lastindex]) for each in re.finditer(_known(levels), text)]
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"{what}: {text!r} names two levels of one factor, and no window has both.")
     table, matrix = reference()
-    chosen = np.logical_and.reduce([table[name] == level for name, level in wanted.items()])
+    chosen = np.logical_and.reduce([table[name] == level for name, level in pairs])
     return matrix[chosen].mean(axis=0)[None, :]
+
+
+def _coefficient(design, text, levels, what):
+    """Rows (1, p) of a coefficient that is written as ``kind[T.famous] : sex[T.F]``, with other blanks or backticks."""
+    pairs = [(each[1] or each[2], each[3]) for each in re.finditer(_unknown(levels), text)]
+    text = ":".join(f"{name}[{level}]" for name, level in pairs)
+    if text in design.coefficients:
+        return _unit(design, [text])
+    name, level = next(pair for pair in pairs if pair[1] not in levels.get(pair[0], []))
+    if name not in levels:
+        raise ValueError(f"{what}: {text!r} is no coefficient, and {name!r} no factor; {_near(name, levels)}")
+    # of numbers none is meant by another
+    hint = f"there are {listed(levels[name])}." if "values" in design.columns[name] else _near(level, levels[name])
+    raise ValueError(f"{what}: {text!r} is no coefficient, and no window has level {level!r} of {name!r}; {hint}")
 
 
 def _levels(design):
     """Levels, as text, of the columns that stand as factors."""
     return {
-        name: column.get("levels") or [f"{value:g}" for value in column["values"]]
+        name: column.get("levels") or [_design.text_of(value) for value in column["values"]]
         for name, column in design.columns.items()
         if "levels" in column or "values" in column
     }

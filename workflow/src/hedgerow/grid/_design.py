@@ -157,7 +157,7 @@ def usable(design, table):
     return table[list(design.columns)].notna().all(axis=1).to_numpy(dtype=bool)
 
 
-def _text(value):
+def text_of(value):
     """A level as text; 1.0 is "1", since a missing value elsewhere turns whole numbers into floats."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
@@ -166,11 +166,11 @@ def _column(name, values):
     """Type of one column without missing values, and its levels if it is a factor."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         used = set(values.unique())
-        levels = [_text(level) for level in values.cat.categories if level in used]
+        levels = [text_of(level) for level in values.cat.categories if level in used]
     elif pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.infer_objects().dtype):
         if pd.api.types.is_datetime64_any_dtype(values.dtype):
             raise ValueError(f"formula: column {name!r} holds dates; make a number of them first.")
-        levels = sorted({_text(value) for value in values})
+        levels = sorted({text_of(value) for value in values})
     else:
         numbers = pd.to_numeric(values).to_numpy(dtype=float)
         whole = np.isfinite(numbers).all() and bool(np.all(numbers == np.round(numbers)))
@@ -186,7 +186,7 @@ def _typed(table, columns):
     data = {}
     for name, column in columns.items():
         if column["type"] == "factor":
-            values = [_text(value) for value in table[name]]
+            values = [text_of(value) for value in table[name]]
             unknown = sorted(set(values) - set(column["levels"]))
             if unknown:
                 raise ValueError(

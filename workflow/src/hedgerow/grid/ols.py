@@ -160,9 +160,9 @@ def _offset(residual, squares):
     xp = _array.namespace(residual)
     count = int(xp.sum(xp.astype((squares > 0) & (residual < OFFSET * squares), xp.int64)))
     return [
-        f"{count} of {residual.shape[0]} cells have a residual below {OFFSET:g} of their sum of squares (a large offset?): "
-        "sums keep four digits or fewer of their sigma, R2, criteria and classical errors; subtract a baseline or "
-        "high-pass."
+        f"{count} of {residual.shape[0]} cells have a residual below {OFFSET:g} of their sum of squares (a large "
+        "offset?): sums keep four digits or fewer of their sigma, R2, criteria and classical errors; "
+        "subtract a baseline or high-pass."
     ] * bool(count)
 
 
