@@ -55,12 +55,12 @@ def alone_windows(rows, back):
 def of_groups(gram):
     """Directions (r, p) that groups (S, p, p) fit alone, orthonormal, and whose they are (r,): NumPy arrays."""
     xp = _array.namespace(gram)
-    # the sum of the squares of the eigenvalues, which is below 1 for nearly all groups and cheap
+    # sums of the second, then the fourth powers of the eigenvalues: cheap, and below 1 for nearly all groups
     squares = _array.to_numpy(xp.sum(gram * gram, axis=(1, 2)))
-    some = np.flatnonzero(squares > 1 - 4 * ALONE)
-    if not some.size:
-        return np.zeros((0, gram.shape[1])), some
+    some = np.flatnonzero(squares > 1 - 8 * ALONE)
     own = _array.to_numpy(xp.take(gram, _array.like(some, gram), axis=0))
+    likely = np.linalg.norm(own @ own, axis=(1, 2)) ** 2 > 1 - 8 * ALONE
+    some, own = some[likely], own[likely]
     values, vectors = np.linalg.eigh((own + own.swapaxes(1, 2)) / 2)
     group, place = np.nonzero(values > 1 - ALONE)
     return vectors[group, :, place], some[group]
