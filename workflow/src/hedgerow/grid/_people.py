@@ -16,10 +16,12 @@ Sources: A. C. Cameron, J. B. Gelbach & D. L. Miller (2008), Rev. Econ. Stat. 90
 & M. D. Webb (2023), J. Appl. Econometrics 38:671-694 (from sums alone; the variant that they call S).
 """
 
+import functools
+
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import _cr2, _definite, _intervals, ols
+from hedgerow.grid import _cr2, _definite, _intervals, errors, ols
 from hedgerow.grid._weights import counts, webb
 
 #: Draws of one replicate before the design is declared unfit for resampling.
@@ -28,8 +30,6 @@ ATTEMPTS = 100
 CHUNK = 64
 #: Degrees of freedom of CR2 below which a bootstrap over people holds its level no more (see the benchmarks).
 FEW = 5
-#: Share of a combination (squared) in directions that one unit alone determines, above which it has no interval.
-ALONE = 1e-10
 #: Bytes that are worked on together: what a core's cache holds.
 NEAR = 2**22
 
@@ -50,14 +50,15 @@ class People:
         self.cross = xp.matmul(self.back, self.gram)  # (S, k, p): rows b_k'G_g
         self.units, self.p, self.k = len(moments["groups"]), self.half.shape[0], self.back.shape[0]
         self.cells, self.redrawn, self.seen = moments["XtY"].shape[2], {}, set()
-        self._held, self._inverse, self._buffers = {}, None, _definite.Buffers()
-        self._split = _cr2.split(self.gram)
-        self.alone = self._determined_by_one()
+        self._held, self._buffers = {}, _definite.Buffers()
+        self.budget = budget
+        self.alone = errors.alone(self.gram, self.back)
         self.small = self.p <= _definite.SMALL
         wide, size = max(self.k, self.p), 4 if dtype == "float32" else 8
         self.chunk = max(1, min(CHUNK, budget // (32 * wide * self.p)))
         # scores in double, and a chunk of replicates
-        each = 32 * self.units * self.p + 3 * self.chunk * wide * size + 2 * self.k * replicates * (size + 1)
+        each = 32 * self.units * self.p + 3 * self.chunk * wide * size
+        each += self.k * replicates * size if self.small else 0  # where tiles are drawn one by one
         most = budget // (2 * each)
         #: Whether the squares of t are expanded: cheaper where groups are many, exact enough where they are no few.
         self.expanded = bootstrap == "wild-clusters" and self.units >= 3 * self.p and self.k * self.p <= 1024
@@ -81,7 +82,7 @@ class People:
         if self.interval == "studentised":
             found["se"] = xp.sqrt(xp.sum(xp.matmul(self.back, scores) ** 2, axis=0))
         if self.bootstrap == "wild-clusters":
-            scores = xp.matmul(self._without(), scores)
+            scores = xp.matmul(self._inverse, scores)
             found["scores"] = xp.astype(scores, self.dtype)
             found["combined"] = xp.astype(xp.matmul(self.back, scores), self.dtype)
         return found
@@ -178,22 +179,18 @@ class People:
     def _acceleration(self, scores):
         """BCa's acceleration from leaving out each group, in closed form: the estimate moves by b'(I - G_g)^-1 s_g."""
         xp = self.xp
-        out = xp.matmul(xp.matmul(self.back, self._without()), scores)
+        out = xp.matmul(xp.matmul(self.back, self._inverse), scores)
         return _intervals.skewness(*(xp.sum(out**power, axis=0) for power in (1, 2, 3)), self.units)
 
-    def _without(self):
-        """(I - G_g)^-1 (S, p, p): the inverse of the design without each group."""
-        if self._inverse is None:
-            xp, vectors = self.xp, self._split.vectors
-            self._inverse = xp.matmul(vectors * self._split.inverse[:, None, :], xp.matrix_transpose(vectors))
-        return self._inverse
+    @functools.cached_property
+    def _split(self):
+        return _cr2.split(self.gram)
 
-    def _determined_by_one(self):
-        """Which combinations (k,), on the host, have a part that one group alone determines."""
-        xp, split = self.xp, self._split
-        alone = xp.astype(1 - split.values <= _cr2.ALONE, xp.float64)
-        share = xp.sum(xp.matmul(self.back, split.vectors * alone[:, None, :]) ** 2, axis=(0, 2))
-        return _array.to_numpy(share > ALONE * xp.sum(self.back**2, axis=1))
+    @functools.cached_property
+    def _inverse(self):
+        """(I - G_g)^-1 (S, p, p): the inverse of the design without each group."""
+        vectors = self._split.vectors
+        return self.xp.matmul(vectors * self._split.inverse[:, None, :], self.xp.matrix_transpose(vectors))
 
     def warnings(self):
         """What to mistrust: few people who tell a combination."""

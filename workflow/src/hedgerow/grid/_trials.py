@@ -8,8 +8,8 @@ precision then costs a share of the deviation, not of the windows, however ill-c
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import _cr2, _definite, _intervals, ols
-from hedgerow.grid._people import ALONE, inverted, ratio, redraw
+from hedgerow.grid import _definite, _intervals, errors, ols
+from hedgerow.grid._people import inverted, ratio, redraw
 from hedgerow.grid._weights import counts, signs
 from hedgerow.grid.scratch import Tiles
 
@@ -40,19 +40,18 @@ class Trials:
         rest = 1 - xp.sum(self.rows**2, axis=1)
         # a window that alone determines a direction has no residual
         self.rest = xp.where(rest > _definite.SINGULAR, rest, xp.ones_like(rest))
-        reach = xp.matmul(self.rows, xp.matrix_transpose(self.back)) ** 2  # (n, k)
-        lone = xp.astype(rest <= _cr2.ALONE, xp.float64)[:, None]
-        self.alone = _array.to_numpy(xp.sum(lone * reach, axis=0) > ALONE * xp.sum(self.back**2, axis=1))
+        self.alone = errors.alone_windows(self.rows, self.back)
         self.narrow = xp.astype(self.rows, self.dtype)
         self.small = self.p <= _definite.SMALL or not isinstance(self.rows, np.ndarray)
         size = 4 if dtype == "float32" else 8
-        self.chunk = max(1, min(CHUNK, budget // (4 * size * self.p * self.units)))
+        stacked = self.small or bootstrap == "wild"
+        self.chunk = max(1, min(CHUNK, budget // (4 * size * self.p * (self.units if stacked else 8 * self.p))))
         each = (24 + 2 * size) * self.units + 3 * self.chunk * max(self.k, self.p) * size
-        each += 2 * self.k * replicates * (size + 1)
+        each += self.k * replicates * size if self.small else 0  # where tiles are drawn one by one
         self.width = max(1, min(self.cells, max(16, budget // (2 * each)), _array.room(basis, WIDTH)))
         self._hold = self.small and replicates * self.units <= budget // 4
         self._held, self._products, self._buffers = {}, None, _definite.Buffers()
-        self.redrawn, self.seen = {}, set()
+        self.redrawn, self.seen, self.budget = {}, set(), budget
 
     def tile(self, start, stop):
         """What is needed of some cells: estimates, residuals, and what t or BCa take."""

@@ -32,6 +32,9 @@ from hedgerow.grid._weights import counts
 from hedgerow.grid.choice import FEW_CLUSTERS, MIN_CLUSTERS, choose
 from hedgerow.grid.scratch import Tiles
 
+#: What is known of each cell of a tile.
+PER_CELL = ("estimate", "exact", "se", "acceleration")
+
 __all__ = ["FEW_CLUSTERS", "MIN_CLUSTERS", "Plan", "choose", "clusters", "counts", "over_people", "over_trials"]
 __all__ += ["pairs", "wild", "wild_clusters"]
 
@@ -165,11 +168,12 @@ class Plan:
         chunks = range(first // work.chunk, -(-last // work.chunk))
         # where the equations of a chunk are too large to be held for all chunks, they are made once
         by_tile = work.small
+        whole = work.tile(*self.tiles[0]) if not by_tile and len(self.tiles) == 1 else None
         for piece in range(len(self.tiles)) if by_tile else chunks:
             if done is not None and piece in done:
                 continue
             for start, stop in [self.tiles[piece]] if by_tile else self.tiles:
-                tile = work.tile(start, stop)
+                tile = whole or work.tile(start, stop)
                 for chunk in chunks if by_tile else [piece]:
                     self._place(out[:, start:stop, :], first, last, chunk, work.replicates(tile, chunk))
             if done is not None:
@@ -231,18 +235,27 @@ class Plan:
         room = None if blocks is not None else self._room(self.tiles[0][1])
         for start, stop in self.tiles:
             tile = work.tile(start, stop)
-            if blocks is not None:
-                parts = [block[:, start:stop, :] for block in blocks]
-                values = np.concatenate(parts, axis=2) if isinstance(parts[0], np.ndarray) else xp.concat(parts, axis=2)
-                values = _array.like(values, work.back, dtype=work.dtype) if isinstance(values, np.ndarray) else values
-            else:
+            if blocks is None:
                 values = room[:, : stop - start, :]
                 for chunk in range(-(-self.shape[2] // work.chunk)):
                     self._place(values, 0, self.shape[2], chunk, work.replicates(tile, chunk))
-            found.append(self._cells(tile, values, level))
+            # as many cells at once as have room for their replicates, and for what is counted of them
+            step = max(1, work.budget // (20 * self.shape[0] * self.shape[2]))
+            for first in range(0, stop - start, step):
+                last = min(first + step, stop - start)
+                own = {name: tile[name][..., first:last] for name in PER_CELL if name in tile}
+                part = values[:, first:last, :] if blocks is None else self._read(blocks, start + first, start + last)
+                found.append(self._cells(own, part, level))
         return {name: xp.concat([part[name] for part in found], axis=1) for name in found[0]} | {
             "account": self._account(level, redrawn)
         }
+
+    def _read(self, blocks, start, stop):
+        """Replicates (k, w, B) of some cells from blocks of them."""
+        work, parts = self._work, [block[:, start:stop, :] for block in blocks]
+        if isinstance(parts[0], np.ndarray):
+            return _array.like(np.concatenate(parts, axis=2), work.back, dtype=work.dtype)
+        return work.xp.concat(parts, axis=2)
 
     def _room(self, cells):
         """Array for the replicates (k, cells, B) of some cells."""

@@ -95,7 +95,9 @@ class Journal:
 
     def __init__(self, path, key):
         self._path = Path(path)
-        found, *lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n") if self._path.is_file() else [None]
+        found, *lines = (
+            self._path.read_text(encoding="utf-8", errors="replace").split("\n") if self._path.is_file() else [None]
+        )
         # the last line may have been cut off: what counts ends in a newline, and is a number
         self._done = {int(line) for line in lines[:-1] if line.isdecimal()} if found == key else set()
         self._path.write_text("".join(f"{line}\n" for line in [key, *sorted(self._done)]), encoding="utf-8")
