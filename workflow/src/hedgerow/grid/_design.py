@@ -104,7 +104,11 @@ def build(formula, table):
         matrix, spec = _formula.materialise(right, data)
     except ValueError as error:
         levels = "; ".join(f"{name}: {listed(each['levels'])}" for name, each in columns.items() if "levels" in each)
-        known = f" (levels that windows have: {levels})" if levels and re.search("level|categor", str(error)) else ""
+        known = (
+            f" (levels that windows have: {levels})"
+            if levels and re.search("level|category|categories", str(error))
+            else ""
+        )
         raise ValueError(f"{error}{known}") from error
     coefficients = [str(name) for name in spec.column_names]
     terms = {str(term): [coefficients[i] for i in places] for term, places in spec.term_indices.items()}
