@@ -89,7 +89,7 @@ def test_another_network_trains_and_evaluates_and_nothing_else(tiny, config):
 #: What draws and summarises replicates, and what reads the maps.
 FROM_REPLICATES = {"scratch", "bootstrap", "grid", "recovery", "report"}
 #: What follows, directly or not, from new windows.
-FROM_WINDOWS = FROM_REPLICATES | {"manifest", "spectra", "design", "moments", "rerp", "influence"}
+FROM_WINDOWS = FROM_REPLICATES | {"manifest", "spectra", "design", "choice", "moments", "rerp", "influence"}
 FROM_WINDOWS |= {"train", "evaluate", "publish"}
 #: What follows from any other word in the config.
 FROM_CONFIG = {"config": 1, "publish": 1, "report": 1}
@@ -99,12 +99,12 @@ FROM_CONFIG = {"config": 1, "publish": 1, "report": 1}
     ("module", "rules"),
     [
         ("spectra.py", FROM_REPLICATES | {"spectra", "moments", "publish"}),
-        ("grid/bootstrap.py", FROM_REPLICATES),
-        ("grid/scratch.py", FROM_REPLICATES),
+        ("grid/bootstrap.py", FROM_REPLICATES | {"choice"}),
+        ("grid/scratch.py", FROM_REPLICATES | {"choice"}),
         ("grid/maps.py", FROM_REPLICATES),
         ("grid/influence.py", {"influence", "report"}),
-        ("grid/rerp.py", FROM_REPLICATES | {"rerp"}),
-        ("grid/ols.py", FROM_REPLICATES | {"moments", "rerp", "influence"}),
+        ("grid/rerp.py", FROM_REPLICATES | {"choice", "rerp"}),
+        ("grid/ols.py", FROM_REPLICATES | {"choice", "moments", "rerp", "influence"}),
         ("nets/models.py", {"train", "evaluate", "report"}),
         ("clean/asr.py", {"clean", "windows"} | FROM_WINDOWS),
         ("hed.py", {"selection", "windows"} | FROM_WINDOWS),
@@ -120,9 +120,10 @@ def test_an_edit_of_a_module_re_runs_its_rules_and_what_follows(tiny, checkout, 
     ("change", "rules"),
     [
         ({"level": 0.9}, {"scratch": 1, "bootstrap": 2, "grid": 1, "recovery": 1}),
-        ({"contrasts": {}}, {"scratch": 1, "bootstrap": 2, "grid": 1, "recovery": 1}),
-        ({"tests": {"kind": "kind"}}, {"scratch": 1, "bootstrap": 2, "grid": 1, "recovery": 1}),
-        ({"bootstrap": "none"}, {"scratch": 1, "grid": 1, "influence": 2, "recovery": 1}),
+        ({"contrasts": {}}, {"choice": 1, "scratch": 1, "bootstrap": 2, "grid": 1, "recovery": 1}),
+        ({"tests": {"kind": "kind"}}, {"choice": 1, "scratch": 1, "bootstrap": 2, "grid": 1, "recovery": 1}),
+        ({"bootstrap": "none"}, {"choice": 1, "scratch": 1, "grid": 1, "influence": 2, "recovery": 1}),
+        ({"errors": "cr1"}, {"choice": 1, "scratch": 1, "bootstrap": 2, "grid": 1, "recovery": 1}),
         ({"influence": False}, {}),
         ({"log": True}, {"moments": 2, "scratch": 1, "bootstrap": 2, "grid": 1, "influence": 2, "recovery": 1}),
     ],
@@ -137,7 +138,7 @@ def test_another_word_in_a_model_re_runs_what_it_changes(tiny, config, change, r
 def test_another_formula_or_lags_begin_with_the_design(tiny, config):
     models = yaml.safe_load(TINY.read_text())["models"]
     models["response"]["compare"], models["overlap"]["lags"] = ["1"], [-0.1, 0.3]
-    rules = {"design": 2, "moments": 2, "rerp": 2, "scratch": 2, "bootstrap": 2, "grid": 2, "influence": 2}
+    rules = {"design": 2, "choice": 2, "moments": 2, "rerp": 2, "scratch": 2, "bootstrap": 2, "grid": 2, "influence": 2}
     assert planned(run(tiny, config(models=models), "--dry-run")) == FROM_CONFIG | rules | {"recovery": 1}
 
 

@@ -38,6 +38,7 @@ RULES = {
     "coverage": (f"{S}/coverage.html", [f"{S}/coverage.html", f"{S}/coverage.tsv"]),
     "spectra": (f"{D}/features/eyes_psd_0of2.zarr.zip", [f"{D}/features/eyes_psd_0of2.zarr.zip"]),
     "design": (f"{S}/grid/response/design.json", [f"{S}/grid/response/design.json", f"{S}/grid/response/rows.tsv"]),
+    "choice": (f"{S}/grid/overlap/choice.json", [f"{S}/grid/overlap/choice.json"]),
     "moments": (f"{S}/grid/alpha/moments_tiny_0of2.npz", [f"{S}/grid/alpha/moments_tiny_0of2.npz"]),
     "rerp": (f"{S}/grid/overlap/rerp_tiny_0of2.npz", [f"{S}/grid/overlap/rerp_tiny_0of2.npz"]),
     "influence": (

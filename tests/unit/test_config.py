@@ -73,6 +73,7 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
         (_one(source="simulate", only={"sex": True}), ["datasets.d.only.sex", "True"]),
         (small(pilot=0), ["pilot", "0"]),
         (_model(lags=[0.8, -0.2]), ["models.m.lags", "below"]),
+        (_model({"sfreq": 100}, lags=[-200, 800]), ["models.m.lags", "100000 unknowns", "in seconds"]),
         (_model(lags=[-0.2, 0.8], feature="psd"), ["models.m.feature", "'psd'", "lags"]),
         (_model(lags=[-0.2, 0.8], log=True), ["models.m.log", "lags"]),
         (_model(lags=[-0.2, 0.8], compare=["1"]), ["models.m.compare", "lags"]),

@@ -1,5 +1,7 @@
 """Maps of a model from moments or trials: against direct formulas, whatever the units, the cells and the blocks."""
 
+import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import scipy.stats
 
 from hedgerow import account
-from hedgerow.grid import bootstrap, design, lagged, maps, moments, ols, replicates, units, weight
+from hedgerow.grid import _lags, bootstrap, design, lagged, maps, moments, ols, replicates, scratch, units, weight
 
 BLOCK = {
     "contrasts": {"b - c": "kind[b] - kind[c]"},
@@ -32,7 +34,7 @@ def _rows(rng, people, windows=40):
     rows["rec"], rows["window"] = rows["subject"], np.tile(np.arange(windows), people)
     rows["label"], rows["onset"], rows["event"] = "x", 0.0, 0
     rows["kind"], rows["loud"] = rng.choice(["a", "b", "c"], n), rng.standard_normal(n)
-    rows["age"] = rng.standard_normal(n)
+    rows["age"], rows["rare"] = rng.standard_normal(n), np.where(rows["subject"] < "02", "yes", "no")
     values = rng.standard_normal((n, 2, 3)) + np.repeat(rng.standard_normal((people, 2, 3)), windows, axis=0)
     values[:, 0] += rows["loud"].to_numpy()[:, None]
     return rows, values.astype(np.float32)
@@ -40,12 +42,17 @@ def _rows(rng, people, windows=40):
 
 @pytest.fixture
 def model(tmp_path):
-    """A model of so many people, through its files: ``model(people, **changes)``."""
+    """A model of so many people, through its files: ``model(people, **changes)``.
 
-    def make(people, rng, **changes):
+    Nobody's `values` vary in the cell `still`.
+    """
+
+    def make(people, rng, formula="kind + loud", still=None, **changes):
         block = BLOCK | changes
         rows, values = _rows(rng, people)
-        account.write(tmp_path / "design.json", design.family("kind + loud", block["compare"], rows).to_json())
+        if still is not None:
+            values[:, *still] = 0
+        account.write(tmp_path / "design.json", design.family(formula, block["compare"], rows).to_json())
         family = design.Family.from_json(account.read(tmp_path / "design.json"))
         half = rows["subject"] < f"{people // 2:02d}"
         for name, here in (("a", half), ("b", ~half)):
@@ -61,21 +68,21 @@ def model(tmp_path):
 
 
 def _drawn(folder, frame, block, total, everybody, blocks, **options):
-    """Blocks of replicates on disk, and who could not be resampled."""
-    paths, left = [], {}
+    """Blocks of replicates on disk, and what is told of each."""
+    paths, told = [], []
     for number in range(1, blocks + 1):
         name = f"{number}-of-{blocks}"
         first, last = replicates.share(name, block["replicates"])
         place = {"first": first, "last": last, "folder": Path(folder) / name, "key": "k", **options}
         paths.append(Path(folder) / f"replicates_{name}.npy")
-        left |= replicates.draw(paths[-1], everybody(), units.shape(frame, total), frame, block, **place)
-    return paths, left
+        told.append(replicates.draw(paths[-1], everybody(), units.shape(frame, total), frame, block, **place))
+    return paths, told
 
 
 def _maps(folder, model, blocks=2):
     frame, block, total, everybody, _ = model
-    paths, left = _drawn(folder, frame, block, total, everybody, blocks) if blocks else ([], {})
-    return maps.make(frame, everybody(), block, paths, left)
+    paths, told = _drawn(folder, frame, block, total, everybody, blocks) if blocks else ([], [])
+    return maps.make(frame, everybody(), block, paths, told)
 
 
 def test_over_people_maps_are_those_of_the_whole_fit(model, rng, tmp_path):
@@ -158,6 +165,38 @@ def test_a_person_who_cannot_be_fitted_is_left_out_with_a_reason(model, rng, tmp
 
 
 @pytest.mark.parametrize("people", [3, 8])
+def test_without_a_bootstrap_a_cell_without_residual_has_no_interval(model, rng, tmp_path, people):
+    arrays, *_ = _maps(tmp_path, model(people, rng, bootstrap="none", still=(1, 2)), blocks=0)
+    for name in ("ci_low", "ci_high", "p"):
+        unknown = np.isnan(arrays[name][0])
+        assert unknown[:, :, 1, 2].all() and unknown.sum() == unknown[:, :, 1, 2].size, name
+
+
+def test_windows_of_a_person_are_fitted_tile_by_tile(model, rng, tmp_path, monkeypatch):
+    made = model(3, rng, bootstrap="none")
+    whole, _, told = _maps(tmp_path, made, blocks=0)
+    read, tile = [], scratch.Tiles.tile
+    monkeypatch.setattr(scratch.Tiles, "tile", lambda self, *at: read.append(tile(self, *at)) or read[-1])
+    monkeypatch.setattr(units, "ROOM", 8 * 40 * 4)  # four of six cells of 40 windows
+    again, _, retold = _maps(tmp_path, made, blocks=0)
+    assert [values.shape for values in read] == [(40, 4), (40, 2)] * 3
+    for name in (*maps.MAPS, *maps.WHOLE, "F", "df", "df1", "df2"):
+        np.testing.assert_allclose(again[name][0], whole[name][0], rtol=1e-9, atol=1e-12, err_msg=name)
+    assert retold == told
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_singular_resamples_are_counted_over_all_blocks(model, rng, tmp_path, blocks):
+    options = {"bootstrap": "clusters", "interval": "percentile", "compare": [], "tests": {}, "contrasts": {}}
+    made = model(6, rng, formula="rare", **options)
+    *_, done = _maps(tmp_path, made, blocks)
+    (unit,) = made[3]()
+    expected = unit.plan(made[0], made[1]).summary(level=0.9)["account"]
+    assert done["bootstrap"] == expected and expected["redrawn"] > 0.05 * 120
+    assert any("drawn again" in warning for warning in done["bootstrap"]["warnings"])
+
+
+@pytest.mark.parametrize("people", [3, 8])
 def test_blocks_change_no_bit(model, rng, tmp_path, people):
     made = model(people, rng)
     found = [_maps(tmp_path / str(blocks), made, blocks)[0] for blocks in (1, 2, 7)]
@@ -202,6 +241,97 @@ def test_a_draw_that_was_killed_goes_on_to_the_same_bits(model, rng, tmp_path, m
     monkeypatch.setattr(bootstrap.Plan, "fill", fill)
     (resumed,), _ = _drawn(tmp_path / "twice", frame, block, total, everybody, 1)
     assert resumed.read_bytes() == whole.read_bytes() and not place.exists()
+
+
+@pytest.mark.parametrize("size", [0, 3, 64, 130, 0.5, -1])
+def test_values_that_were_cut_off_are_drawn_anew(model, rng, tmp_path, size):
+    """Killed before the header was whole, or lost to a full disk, beside journals that say that all is there."""
+    frame, block, total, everybody, _ = model(8, rng)
+    (whole,), _ = _drawn(tmp_path / "once", frame, block, total, everybody, 1)
+    content, place = whole.read_bytes(), tmp_path / "twice/1-of-1"
+    place.mkdir(parents=True)
+    (place / "replicates.npy").write_bytes(content[: int(size * len(content)) if size == 0.5 else size])
+    (place / "0.journal").write_text("k\n0\n1\n2\n")
+    (again,), _ = _drawn(tmp_path / "twice", frame, block, total, everybody, 1)
+    assert again.read_bytes() == content
+
+
+def _fault(*_, **__):
+    raise ValueError("a fault of the program")
+
+
+@pytest.mark.parametrize("method", ["fill", "summary"])
+def test_a_fault_leaves_nobody_out(model, rng, tmp_path, monkeypatch, method):
+    made = model(3, rng)
+    monkeypatch.setattr(bootstrap.Plan, method, _fault)
+    with pytest.raises(ValueError, match="a fault of the program"):
+        _maps(tmp_path, made)
+
+
+def test_whoever_cannot_be_resampled_is_left_out_with_a_reason(model, rng, tmp_path, monkeypatch):
+    made, redrawn = model(3, rng), bootstrap.Plan.redrawn
+
+    def stuck(plan, first, last):
+        # the second person alone has 40 windows from here on
+        if plan._work.units == 39:
+            raise ValueError("replicates stay singular")
+        return redrawn(plan, first, last)
+
+    monkeypatch.setattr(bootstrap.Plan, "redrawn", stuck)
+    everybody = made[3]
+
+    def fewer():
+        for unit in everybody():
+            yield dataclasses.replace(unit, X=unit.X[:39], Y=unit.Y.tile(0, 6)[:39]) if unit.name == "d/01" else unit
+
+    paths, told = _drawn(tmp_path, *made[:3], fewer, 2)
+    assert all(block["left_out"] == {"d/01": "replicates stay singular"} for block in told)
+    arrays, _, done = maps.make(made[0], everybody(), made[1], paths, told)
+    assert arrays["unit"][0] == ["d/00", "d/02"] and done["left_out"] == told[0]["left_out"]
+
+
+def test_a_design_that_people_cannot_estimate_fails_at_once(model, rng, tmp_path, monkeypatch):
+    made = model(8, rng)
+    monkeypatch.setattr(bootstrap.Plan, "redrawn", _fault)
+    with pytest.raises(ValueError, match="a fault of the program"):
+        _drawn(tmp_path, *made[:4], 1)
+
+
+def test_unfinished_blocks_of_another_number_are_swept_away(tmp_path):
+    for name in ("unfinished_1-of-8/0.journal", "unfinished_3-of-8/replicates.npy", "maps.zarr.zip"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    replicates.sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["maps.zarr.zip"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tests": {"t": "loudness"}}, "loudness"),
+        ({"contrasts": {"c": "kind[d] - kind[a]"}}, "kind"),
+        ({"errors": "hc3"}, "errors: 'hc3' cannot be had where inference is over people"),
+        ({"bootstrap": "wild", "errors": "cr2"}, "errors: 'cr2'"),
+        ({"lags": [-0.2, 10.0]}, "4 coefficients are 4080 unknowns"),
+        ({"lags": [-1e9, 1e9]}, "unknowns"),
+    ],
+)
+def test_what_is_asked_in_vain_is_told_from_the_design_alone(rng, change, words, monkeypatch):
+    monkeypatch.setattr(_lags, "UNKNOWNS", 4000)
+    rows, _ = _rows(rng, 8)
+    family = design.family("kind + loud", [], rows)
+    block = BLOCK | {"lags": None}
+    chosen = units.check(family, block, rows, 100.0)
+    assert chosen == {"bootstrap": "wild-clusters", "interval": "studentised", "errors": "cr2", "over": "people"}
+    with pytest.raises(ValueError, match=re.escape(words)):
+        units.check(family, block | change, rows, 100.0)
+
+
+def test_people_whose_windows_have_all_lost_a_value_do_not_count(rng):
+    rows, _ = _rows(rng, 8)
+    rows.loc[rows["subject"] >= "04", "loud"] = np.nan
+    family = design.family("kind + loud", [], rows)
+    assert units.check(family, BLOCK | {"lags": None}, rows, None)["over"] == "trials"
 
 
 def test_what_was_drawn_from_other_data_is_not_taken_up(model, rng, tmp_path):
@@ -264,3 +394,18 @@ def test_windows_weigh_in_the_fit_that_they_belong_to(model, rng, people):
     for mine in groups:
         Q = np.linalg.qr(design.apply(family.main, rows[mine])[0])[0]
         np.testing.assert_allclose(found["leverage"][mine], (Q**2).sum(axis=1), rtol=1e-8)
+
+
+def test_who_has_too_few_windows_to_weigh_them_stops_nobody(rng):
+    rows, values = _rows(rng, 2)
+    some = (rows["subject"] == "00") | (rows["window"] < 3)
+    rows, values = rows[some].reset_index(drop=True), values[some]
+    rows["kind"] = np.resize(["a", "b"], len(rows))
+    family = design.family("kind", [], rows)
+    labels = moments.subject_labels(rows)
+    total = ols.moments(design.apply(family, rows)[0], values, labels, basis=np.asarray(family.basis))
+    found = weight.tables(family, total, rows, values, AXES, "auto")
+    assert set(found["subject"]) == {"00"} and len(found) == 40
+    few = ols.moments(design.apply(family, rows)[0][-3:], values[-3:], labels[-3:], basis=np.asarray(family.basis))
+    nobody = weight.tables(family, few, rows[-3:], values[-3:], AXES, "auto")
+    assert len(nobody) == 0 and list(nobody.columns) == list(found.columns)

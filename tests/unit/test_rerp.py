@@ -10,7 +10,7 @@ from scipy import signal, stats
 
 from hedgerow import _array, continuous, io, rows, store, table, windows
 from hedgerow import account as accounts
-from hedgerow.grid import bootstrap, design, lagged, moments, ols, rerp
+from hedgerow.grid import _lags, bootstrap, design, lagged, moments, ols, rerp
 
 SUMS = ("Xsum", "XtX", "XtY", "YtY", "Ysum")
 
@@ -231,7 +231,7 @@ def test_contrasts_and_tests_hold_at_every_lag(people):
 def test_the_bootstrap_over_people_takes_the_sums_as_they_are(people):
     parts, X, Y, _, _ = people
     total = ols.combine(parts)
-    found = bootstrap.clusters(total, seed=3, replicates=200, level=0.95)
+    found = bootstrap.clusters(total, interval="percentile", seed=3, replicates=200, level=0.95)
     fitted = np.linalg.lstsq(X, Y)[0]
     low, high = (_array.to_numpy(found[name]) for name in ("ci_low", "ci_high"))
     assert low.shape == fitted.shape and (low < high).all()
@@ -252,12 +252,14 @@ def test_responses_at_a_fixed_distance_cannot_be_told_apart(rng):
 
 def test_too_many_unknowns_and_empty_lags_are_refused():
     with pytest.raises(ValueError, match=r"at 500 Hz with 9 coefficients are 4500 unknowns, .* lower `sfreq`"):
-        rerp.check((-0.2, 0.8), 500, 9)
+        _lags.check((-0.2, 0.8), 500, 9)
     with pytest.raises(ValueError, match="are 0 unknowns"):
-        rerp.check((0, 0.001), 100, 9)
+        _lags.check((0, 0.001), 100, 9)
     with pytest.raises(ValueError, match=r"lags: -0\.2 s is not after 0.8 s"):
-        rerp.check((0.8, -0.2), 100, 2)
-    rerp.check((-0.2, 0.8), None, 900)
+        _lags.check((0.8, -0.2), 100, 2)
+    _lags.check((-0.2, 0.8), None, 900)
+    with pytest.raises(ValueError, match=r"with 1 coefficient are 10{12} unknowns, .*\(in seconds\)"):
+        _lags.check((-1e9, 1e9), 500, 1)  # which would fill the memory, were they listed to be counted
     with pytest.raises(ValueError, match="3 rows of the design, 2 events, 50 samples and a mask of 50 differ"):
         rerp.moments(np.ones((3, 1)), [1, 2], np.ones((1, 50)), 5, group="a")
 

@@ -111,3 +111,11 @@ def test_people_of_several_datasets(tmp_path):
         described.append(folder / "participants.tsv")
     found = rows.people(listed, described, {"a": ["a1", "a2"], "b": ["b2"]})
     assert found["label"].tolist() == ["a-01", "b-01"] and found["sex"].tolist() == ["F", "F"]
+
+
+def test_parts_of_the_rows_are_of_whole_people_and_hold_all():
+    found = pd.DataFrame({"dataset": np.repeat(["a", "b"], 40), "subject": [f"{k % 20:02d}" for k in range(80)]})
+    parts = [rows.of_part(found, dataset, f"{k}of3", 3) for dataset in "ab" for k in range(3)]
+    assert sorted(place for part in parts for place in part.index) == list(range(80))
+    people = [set(zip(part["dataset"], part["subject"])) for part in parts]
+    assert sum(map(len, people)) == len(set.union(*people)) == 40 and all(people)

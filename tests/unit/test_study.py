@@ -135,6 +135,8 @@ def test_jobs_ask_by_the_size_of_what_they_read(demo):
     assert demo.largest_mb() in (3, 5)
     (path := Path("values")).write_bytes(bytes(1_500_000))
     assert demo.mb([path, path]) == 3
+    demo.config["models"]["m"]["replicates"], demo.config["blocks"] = 200_000, 5
+    assert demo.drawing_minutes("m", str(path)) == 2
     demo.config["datasets"]["b"] |= {"seconds": 100.0, "sfreq": 250.0, "channels": 24}
     assert demo.simulated_mb("b") == 60
 

@@ -1,12 +1,14 @@
 """From windows (or spectra, or the continuous signal) to one regression at every channel and time (or frequency).
 
 needs  windows stores (and feature stores, or clean signals), participants
-makes  results/studies/<study>/grid/<model>/  design.json  rows.tsv  moments_<dataset>_<part>.npz (with lags: rerp_)
-       maps.zarr.zip  summary.tsv  account.json  influence_<dataset>_<part>.tsv
+makes  results/studies/<study>/grid/<model>/  design.json  rows.tsv  choice.json
+       moments_<dataset>_<part>.npz (with lags: rerp_)  maps.zarr.zip  summary.tsv  account.json
+       influence_<dataset>_<part>.tsv
 
-The parameters of a rule are those keys of the model that change its results: another `level` re-draws and summarises
-the replicates and fits nothing anew, and `blocks` changes no result. Replicates and the values they are drawn from are
-temporary; what a killed job of `bootstrap` has drawn stays in `unfinished_<block>` and is taken up.
+The parameters of a rule are those keys of the model that change its results. Another `level`, `tests` or `contrasts`
+is checked against the design (`choice`), draws the replicates again and fits again, but from the moments as they are:
+no window is summed anew. `blocks` changes no result. Replicates and the values they are drawn from are temporary; what
+a killed job of `bootstrap` has drawn stays in `unfinished_<block>` and is taken up.
 """
 
 
@@ -43,11 +45,42 @@ rule design:
         "../scripts/design.py"
 
 
+rule choice:
+    """Which bootstrap, interval and errors a model gets; what it asks in vain is told before anything is summed."""
+    input:
+        design="results/studies/<study>/grid/{model}/design.json",
+        rows="results/studies/<study>/grid/{model}/rows.tsv",
+    output:
+        "results/studies/<study>/grid/{model}/choice.json",
+    log:
+        "results/logs/choice/<study>/{model}.log",
+    benchmark:
+        "results/benchmarks/choice/<study>/{model}.tsv"
+    conda:
+        "../../envs/stats.yaml"
+    container:
+        IMAGES["stats"]
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * (2000 + STUDY.size_mb() // 10),
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        model=lambda w: STUDY.model(w.model, "contrasts", "tests", "lags", "bootstrap", "interval", "errors"),
+        sfreq=lambda w: config["selections"][config["models"][w.model]["selection"]]["sfreq"],
+        code=digest("choice"),
+    message:
+        "choice of bootstrap, interval and errors of model '{wildcards.model}'"
+    script:
+        "../scripts/choice.py"
+
+
 rule moments:
     """Sufficient statistics of one dataset part, per subject: what adds up over recordings."""
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
+        # waits for what tells of mistakes; another choice changes no sums
+        choice=ancient("results/studies/<study>/grid/{model}/choice.json"),
         stores=lambda w: STUDY.values(w.model, w.dataset, w.part),
     output:
         "results/studies/<study>/grid/{model}/moments_{dataset}_{part}.npz",
@@ -78,6 +111,8 @@ rule rerp:
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
+        # waits for what tells of mistakes; another choice changes no sums
+        choice=ancient("results/studies/<study>/grid/{model}/choice.json"),
         stores=lambda w: STUDY.values(w.model, w.dataset, w.part),
     output:
         "results/studies/<study>/grid/{model}/rerp_{dataset}_{part}.npz",
@@ -109,6 +144,7 @@ rule scratch:
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
+        choice=ancient("results/studies/<study>/grid/{model}/choice.json"),
         moments=lambda w: STUDY.moments(w.model),
         stores=lambda w: STUDY.values_of_few(w.model),
     output:
@@ -155,8 +191,7 @@ rule bootstrap:
     threads: 1
     resources:
         mem_mb=lambda w, input, attempt: attempt * (3000 + 4 * STUDY.mb(input.moments)),
-        runtime=lambda w, input, attempt: attempt
-        * (30 + STUDY.mb(input.scratch) * config["models"][w.model]["replicates"] // (40_000 * config["blocks"])),
+        runtime=lambda w, input, attempt: attempt * (30 + STUDY.drawing_minutes(w.model, input.scratch)),
         gpu=1,
     params:
         model=lambda w: STUDY.model(
@@ -199,7 +234,7 @@ rule grid:
         IMAGES["stats"]
     threads: 1
     resources:
-        mem_mb=lambda w, input, attempt: attempt * (4000 + 6 * STUDY.mb(input.moments) + STUDY.mb(input.scratch)),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 6 * STUDY.mb(input.moments)),
         runtime=lambda w, attempt: attempt * (30 + STUDY.size_mb() // 50),
     params:
         model=lambda w: STUDY.model(w.model, without=["influence"]),

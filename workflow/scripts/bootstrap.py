@@ -14,5 +14,5 @@ first, last = replicates.share(snakemake.wildcards.scatteritem, block["replicate
 log.say(f"{frame.choice}, replicates {first} to {last} on {device}")
 key = replicates.key(block, params.code, device, account.digest(given.design, given.rows, *given.moments))
 place = {"first": first, "last": last, "folder": params.unfinished, "key": key}
-left = replicates.draw(out.values, people, units.shape(frame, total), frame, block, **place)
-account.write(out.account, {"device": device, "left_out": left})
+told = replicates.draw(out.values, people, units.shape(frame, total), frame, block, **place)
+account.write(out.account, {"device": device, **told})

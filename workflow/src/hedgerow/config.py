@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from ._words import ConfigError
-from .grid import choice
+from .grid import _lags, choice
 
 #: Sources from which a dataset is fetched.
 REMOTE = ("openneuro", "nemar")
@@ -121,6 +121,12 @@ def _references(config):
     for where, pair in pairs:
         if pair is not None and not pair[0] < pair[1]:
             raise ConfigError(f"config: {where} is {pair}; the first number must be below the second")
+    for name, block in config["models"].items():
+        if block["lags"]:
+            try:
+                _lags.check(block["lags"], config["selections"][block["selection"]]["sfreq"], 1)
+            except ValueError as error:
+                raise ConfigError(f"config: models.{name}.{error}") from None
     if config["split"]["stratify"] and config["split"]["method"] != "blocks":
         raise ConfigError("config: split.stratify is given, but only `method: blocks` keeps strata even")
     for name, block in config["datasets"].items():

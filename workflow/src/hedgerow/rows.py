@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import store, table
+from . import layout, store, table
 
 #: Columns that say where a window comes from.
 PLACE = ["dataset", "subject", "rec", "store", "window", "label", "onset", "event"]
@@ -112,6 +112,12 @@ def subject_labels(rows):
     """Person of each row: the column ``person`` where participants.tsv has it, else ``<dataset>/<subject>``."""
     own = rows["dataset"].astype(str) + "/" + rows["subject"].astype(str)
     return (rows["person"].where(rows["person"].notna(), own) if "person" in rows else own).to_numpy(dtype=str)
+
+
+def of_part(rows, dataset, part, parts):
+    """Those of `rows` that are of one dataset and part (``0of4``), of so many `parts`."""
+    own = rows["subject"].map(lambda subject: layout.part_of(subject, parts)) == part
+    return rows[(rows["dataset"] == dataset) & own]
 
 
 def refuse_few(rows):

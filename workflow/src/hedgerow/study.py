@@ -286,6 +286,10 @@ class Study:
         # of a single file Snakemake gives its path
         return -(-sum(os.path.getsize(path) for path in ([paths] if isinstance(paths, str) else paths)) // 10**6)
 
+    def drawing_minutes(self, model, scratch):
+        """Minutes that a block of a model's replicates takes by the values (a file) that it reads; 0 over people."""
+        return self.mb(scratch) * self.config["models"][model]["replicates"] // (40_000 * self.config["blocks"])
+
     def manifest(self, selection):
         """Table of the study's windows stores of one selection."""
         return f"results/studies/{self.config['study']}/manifest_{selection}.tsv"

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 
-from hedgerow.grid import design, ols, rerp
+from hedgerow.grid import _lags, design, ols, rerp
 from hedgerow.rows import refuse_unlike, subject_labels
 
 
@@ -36,7 +36,7 @@ def save(path, model, rows, signals, lags):
     for store, x, sfreq, names, good in signals:
         mine = rows[rows["store"] == str(store)]
         matrix, kept = design.apply(model, mine)
-        rerp.check(lags, sfreq, matrix.shape[1])
+        _lags.check(lags, sfreq, matrix.shape[1])
         axes |= {"names": names, "points": rerp.points(lags, sfreq)}
         kinds.setdefault((tuple(names), sfreq), store)
         refuse_unlike(kinds)

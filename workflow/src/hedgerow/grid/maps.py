@@ -33,7 +33,7 @@ WHOLE = {
 }
 
 
-def make(frame, people, model, drawn, left):
+def make(frame, people, model, drawn, told):
     """Maps of a model.
 
     Parameters
@@ -44,8 +44,8 @@ def make(frame, people, model, drawn, left):
         ``tests``, ``compare``, ``level`` and what the bootstrap needs.
     drawn : list of path
         Blocks of replicates; none without a bootstrap.
-    left : dict of str to str
-        Units that could not be resampled, and why.
+    told : list of dict
+        Of each block, what `replicates.draw` gave.
 
     Returns
     -------
@@ -61,24 +61,31 @@ def make(frame, people, model, drawn, left):
         Over people, a design that cannot be estimated; over trials, one that nobody's windows can estimate.
     """
     names, tests = units.tests(frame, model["tests"])
-    found, told, left = {}, {}, dict(left)
+    left = {name: why for block in told for name, why in block["left_out"].items()}
+    found, done = {}, {}
     for number, unit in enumerate(people):
         if unit.name in left:
             continue
         try:
-            fit, done = _estimated(frame, unit, tests, model, replicates.read(drawn, number))
+            fit = unit.fit(frame, tests)
+            compared = compare.compare(unit.whole, frame.family) if model["compare"] else None
         except ValueError as error:
             if frame.choice["over"] == "people":
                 raise
             left[unit.name] = str(error)
             continue
-        found[unit.name], told[unit.name] = fit, done
+        made, done[unit.name] = _fitted(frame, fit, compared), {"fit": fit["account"]}
+        if drawn:
+            redrawn = sum(block["redrawn"][unit.name] for block in told)
+            limits, done[unit.name]["bootstrap"] = _drawn(frame, unit, model, replicates.read(drawn, number), redrawn)
+        else:
+            limits = _reached(made, model["level"])
+        found[unit.name] = made | limits
     if not found:
         raise ValueError(f"no person's windows can estimate {frame.family.main.formula!r}: {left}")
-    parts = told["all"] if frame.choice["over"] == "people" else {"subjects": told, "left_out": left}
+    parts = done["all"] if frame.choice["over"] == "people" else {"subjects": done, "left_out": left}
     parts |= {"comparison": _totals(found)} if model["compare"] else {}
-    done = account.ok("grid", choice=frame.choice, **parts)
-    return *_packed(frame, found, names), done
+    return *_packed(frame, found, names), account.ok("grid", choice=frame.choice, **parts)
 
 
 def summary(arrays, attrs):
@@ -111,28 +118,34 @@ def summary(arrays, attrs):
     return pd.DataFrame(table | {"share": beyond.mean(axis=-1).ravel()})
 
 
-def _estimated(frame, unit, tests, model, blocks):
-    """Arrays of one unit, on the host, and what they stand on."""
-    fit = unit.fit(frame, tests)
+def _fitted(frame, fit, compared):
+    """Arrays of one unit, on the host, all but its limits."""
     out = {name: frame.shaped(fit[name]) for name in ("coef", "se", "t")}
     df = np.asarray(fit["df"], dtype=float)
     out["df"] = df.reshape(-1, frame.lags) if frame.lags else df
-    spread = out["df"][:, None, :] if frame.lags else out["df"][:, None, None]
-    out["p"] = 2 * scipy.stats.t.sf(np.abs(out["t"]), spread)
+    out["p"] = 2 * scipy.stats.t.sf(np.abs(out["t"]), _spread(out["df"]))
     out["p_fdr"] = np.stack([_adjusted(p) for p in out["p"]])
-    out |= {name: frame.shaped(fit[name][None])[0] for name in WHOLE if not frame.lags}
-    if frame.lags:
-        out |= {name: np.asarray(fit[name]) for name in WHOLE}
-    out |= _tested(frame, fit) if tests else {}
-    if model["compare"]:
-        out |= _compared(frame, compare.compare(unit.whole, frame.family))
-    if not blocks:
-        reach = scipy.stats.t.ppf((1 + model["level"]) / 2, spread) * out["se"]
-        return out | {"ci_low": out["coef"] - reach, "ci_high": out["coef"] + reach}, {"fit": fit["account"]}
-    drawn = unit.plan(frame, model).summary(blocks, level=model["level"])
-    out |= {name: frame.shaped(drawn[name]) for name in ("ci_low", "ci_high")}
-    out |= {"p_bootstrap": frame.shaped(drawn["p"])} if "p" in drawn else {}
-    return out, {"fit": fit["account"], "bootstrap": drawn["account"]}
+    out |= {name: np.asarray(fit[name]) if frame.lags else frame.shaped(fit[name][None])[0] for name in WHOLE}
+    out |= _tested(frame, fit) if len(fit["F"]) else {}
+    return out if compared is None else out | _compared(frame, compared)
+
+
+def _spread(df):
+    """Degrees of freedom (coefficients,) or (coefficients, lags) along (coefficients, channels, points)."""
+    return df[:, None, :] if df.ndim == 2 else df[:, None, None]
+
+
+def _reached(made, level):
+    """Limits from t; none where nothing is known of the error."""
+    reach = scipy.stats.t.ppf((1 + level) / 2, _spread(made["df"])) * np.where(made["se"] > 0, made["se"], np.nan)
+    return {"ci_low": made["coef"] - reach, "ci_high": made["coef"] + reach}
+
+
+def _drawn(frame, unit, model, blocks, redrawn):
+    """Limits from replicates, and what they stand on."""
+    drawn = unit.plan(frame, model).summary(blocks, level=model["level"], redrawn=redrawn)
+    out = {name: frame.shaped(drawn[name]) for name in ("ci_low", "ci_high")}
+    return out | ({"p_bootstrap": frame.shaped(drawn["p"])} if "p" in drawn else {}), drawn["account"]
 
 
 def _tested(frame, fit):

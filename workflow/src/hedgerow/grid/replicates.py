@@ -5,7 +5,9 @@ own beside a journal for each unit; the journals belong to one set of data and p
 """
 
 import hashlib
+import io
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -47,26 +49,38 @@ def draw(path, units, shape, frame, model, *, first, last, folder, key):
 
     Returns
     -------
-    dict of str to str
-        Units whose windows cannot be resampled, and why; their replicates are 0.
+    dict
+        ``redrawn``: by unit, how many of its resamples were singular and drawn again. ``left_out``: people whose
+        windows cannot be resampled, and why; their replicates are 0.
+
+    Raises
+    ------
+    ValueError
+        Over people, a design that they cannot estimate.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    growing, left = folder / "replicates.npy", {}
+    growing, redrawn, left = folder / "replicates.npy", {}, {}
     values = _opened(growing, (*shape, last - first), np.dtype(model["precision"]))
     journals = [folder / f"{number}.journal" for number in range(shape[0])]
     for unit, journal, out in zip(units, journals, values):
         try:
-            unit.plan(frame, model).fill(out, first, last, done=scratch.Journal(journal, key))
+            # both tell from the design alone whether a unit can be resampled: what fails behind them is a fault
+            plan = unit.plan(frame, model)
+            redrawn[unit.name] = plan.redrawn(first, last)
         except ValueError as error:
+            if frame.choice["over"] == "people":
+                raise
             left[unit.name] = str(error)
+            continue
+        plan.fill(out, first, last, done=scratch.Journal(journal, key))
     values.flush()
     # a journal must not outlive the values that it speaks of
     for journal in journals:
         journal.unlink(missing_ok=True)
     os.replace(growing, path)
     shutil.rmtree(folder, ignore_errors=True)
-    return left
+    return {"redrawn": redrawn, "left_out": left}
 
 
 def read(paths, unit):
@@ -75,15 +89,24 @@ def read(paths, unit):
     return [np.load(path, mmap_mode="r")[unit] for path in ordered]
 
 
+def sweep(folder):
+    """Delete unfinished work of a model that is done: of blocks of another number, since its own left none."""
+    for path in Path(folder).glob("unfinished_*"):
+        shutil.rmtree(path)
+
+
 def _opened(path, shape, dtype):
-    """The growing file, taken up if it has the right shape and precision."""
+    """The growing file, taken up if it is whole and of the right shape and precision."""
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(written := io.BytesIO(), described)
+    header = written.getvalue()
+    # one that was killed in the making has no header or is short; numpy would fill up the rest with zeros
+    known = None
     if path.is_file():
-        try:
-            found = np.load(path, mmap_mode="r+")
-            if (found.shape, found.dtype) == (shape, dtype):
-                return found
-        except ValueError:  # killed before its header was written
-            pass
-    for journal in path.parent.glob("*.journal"):
-        journal.unlink()
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        with path.open("rb") as file:
+            known = file.read(len(header)), path.stat().st_size
+    if known != (header, len(header) + math.prod(shape) * dtype.itemsize):
+        for journal in path.parent.glob("*.journal"):
+            journal.unlink()
+        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    return np.load(path, mmap_mode="r+")

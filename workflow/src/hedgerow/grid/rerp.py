@@ -22,10 +22,8 @@ import array_api_compat
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import ols
+from hedgerow.grid import _lags, ols
 
-#: Most unknowns (coefficients x lags): their cross products take 128 MB per person.
-UNKNOWNS = 4096
 #: Bytes of working memory for windows or cross products at a time.
 _ROOM = 2**26
 
@@ -37,36 +35,7 @@ def samples(times, sfreq):
 
 def points(lags, sfreq):
     """Times (s) after the event at which responses are estimated, from the first of `lags` to before the last."""
-    number = int(samples(lags[1] - lags[0], sfreq))
-    return np.round(lags[0] + np.arange(number) / sfreq, 9).tolist()
-
-
-def check(lags, sfreq, coefficients):
-    """Refuse lags that make no sense or more unknowns than fit.
-
-    Parameters
-    ----------
-    lags : (float, float)
-        First lag in s after the event (negative: before), and where the last one ends.
-    sfreq : float or None
-        Sampling rate in Hz; None where it is not known yet.
-    coefficients : int
-        Of the formula.
-
-    Raises
-    ------
-    ValueError
-        With the number of unknowns and what lowers it.
-    """
-    if lags[1] <= lags[0]:
-        raise ValueError(f"lags: {lags[1]:g} s is not after {lags[0]:g} s: give the first lag, then the last.")
-    unknowns = coefficients * len(points(lags, sfreq)) if sfreq else 1
-    if not 0 < unknowns <= UNKNOWNS:
-        raise ValueError(
-            f"lags: {lags[0]:g} to {lags[1]:g} s at {sfreq:g} Hz with {coefficients} coefficients are {unknowns} "
-            f"unknowns, of which 1 to {UNKNOWNS} fit: lower `sfreq` of the selection, shorten `lags`, or simplify the "
-            "formula."
-        )
+    return np.round(lags[0] + np.arange(_lags.number(lags, sfreq)) / sfreq, 9).tolist()
 
 
 def moments(X, starts, Y, length, *, group, basis=None, good=None):

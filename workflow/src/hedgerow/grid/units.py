@@ -10,8 +10,11 @@ import dataclasses
 import numpy as np
 
 from hedgerow import _array
-from hedgerow.grid import bootstrap, design, moments, ols, rerp, scratch
+from hedgerow.grid import _lags, bootstrap, design, moments, ols, rerp, scratch
 from hedgerow.rows import subject_labels
+
+#: Bytes of windows, as float64, that are fitted at a time.
+ROOM = 2**26
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,9 @@ class Unit:
         options = {"weights": frame.weights, "tests": tests, "names": frame.coefficients}
         if self.X is None:
             return ols.fit_moments(self.sums, errors=frame.choice["errors"], **options)
-        return ols.fit(self.X, self.Y.tile(0, frame.cells), errors=frame.choice["errors"], **options)
+        step, options["errors"] = max(1, ROOM // (8 * len(self.X))), frame.choice["errors"]
+        tiles = [(start, min(start + step, frame.cells)) for start in range(0, frame.cells, step)]
+        return _joined([ols.fit(self.X, self.Y.tile(*tile), **options) for tile in tiles])
 
     def plan(self, frame, block):
         """The replicates to be drawn, a `bootstrap.Plan`."""
@@ -114,6 +119,37 @@ def frame(family, block, axes, people, *, errors="auto"):
         weights = rerp.spread(weights, len(axes["points"]))
     choice = bootstrap.choose(block["bootstrap"], block["interval"], errors, people)
     return Frame(family, [*main.coefficients, *contrasts], fitted, weights, axes, choice)
+
+
+def check(family, block, rows, sfreq):
+    """Refuse what a model asks of its design and of so many people in vain, before anything is summed.
+
+    Parameters
+    ----------
+    family : design.Family
+    block : dict
+        ``contrasts``, ``tests``, ``lags``, ``bootstrap``, ``interval`` and ``errors`` of the model.
+    rows : DataFrame
+        A row per window (with lags: per event) of the study.
+    sfreq : float or None
+        Sampling rate of the selection in Hz; None where it is that of the recordings.
+
+    Returns
+    -------
+    dict
+        From `bootstrap.choose`.
+
+    Raises
+    ------
+    ValueError
+        A contrast, a test, a choice for so many people, or lags, that mean nothing.
+    """
+    if block["lags"]:
+        _lags.check(block["lags"], sfreq, len(family.main.coefficients))
+    people = len(set(subject_labels(rows[design.apply(family, rows)[1]])))
+    made = frame(family, block, {}, people, errors=block["errors"])
+    tests(made, block["tests"])
+    return made.choice
 
 
 def tests(frame, expressions):
@@ -177,6 +213,16 @@ def shape(frame, total):
     """Units, combinations of coefficients and cells of a model's replicates."""
     number = 1 if frame.choice["over"] == "people" else len(total["groups"])
     return number, len(frame.weights), frame.cells
+
+
+def _joined(parts):
+    """Results of `ols.fit` for tiles of cells as those of all; degrees of freedom are of the design alone."""
+    first, told = parts[0], [part["account"] for part in parts]
+    done = {name: [part[name] for part in parts] for name in first if name not in ("df", "df1", "df2", "account")}
+    done = {name: _array.namespace(values[0]).concat(values, axis=-1) for name, values in done.items()}
+    warnings = list(dict.fromkeys(warning for each in told for warning in each["warnings"]))
+    account = told[0] | {"cells": sum(each["cells"] for each in told), "warnings": warnings}
+    return first | done | {"account": account}
 
 
 def _on(found, device):

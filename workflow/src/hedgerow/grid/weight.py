@@ -1,5 +1,6 @@
 """How much each window of a dataset part weighs in the fit that it belongs to: that of everybody, or of its person."""
 
+import numpy as np
 import pandas as pd
 
 from hedgerow import rows as table_of
@@ -41,9 +42,12 @@ def tables(family, total, rows, values, axes, bootstrap):
         mine = labels == name if over == "trials" else labels == labels
         try:
             whole = influence.whole(own, names=family.main.coefficients)
+            told = influence.table(matrix[mine], values[mine], whole, axes)
         except ValueError:
             continue
-        told = influence.table(matrix[mine], values[mine], whole, axes)
         found.append(pd.concat([rows.loc[mine, PLACE].reset_index(drop=True), told], axis=1))
+    if not found:  # the columns alone, for which any design does
+        whole = dict.fromkeys(("basis", "half"), np.eye(matrix.shape[1])) | {"windows": matrix.shape[1] + 2}
+        found = [pd.concat([rows.iloc[:0][PLACE], influence.table(matrix[:0], values[:0], whole, axes)], axis=1)]
     everything = pd.concat(found, ignore_index=True)
     return everything.sort_values(["dataset", "subject", "rec", "window"], ignore_index=True)
