@@ -129,11 +129,11 @@ def test_a_model_that_fails_stops_no_other(faulty):
     assert found["choice"]["bootstrap"] == "wild" and len(found["subjects"]) == 4
 
 
-def test_a_test_of_what_is_not_there_stops_a_model_before_anything_is_summed(faulty):
+def test_a_test_of_what_is_not_there_stops_a_model_before_anything_is_drawn(faulty):
     folder, _ = faulty
     model = {"selection": "sounds", "formula": "kind", "tests": {"loudness": "loudness"}}
     text = run(folder, _variant(folder, models={"wrong": model}), "all_grids", fails=True)
-    assert "test 'loudness'" in text and "moments of model" not in text
+    assert "test 'loudness'" in text and "Error in rule choice" in text and "bootstrap of model" not in text
 
 
 def test_a_model_with_lags_says_that_four_people_are_too_few(faulty):

@@ -46,7 +46,7 @@ rule design:
 
 
 rule choice:
-    """Which bootstrap, interval and errors a model gets; what it asks in vain is told before anything is summed."""
+    """Which bootstrap, interval and errors a model gets; what it asks in vain is told before anything is drawn."""
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
@@ -56,6 +56,8 @@ rule choice:
         "results/logs/choice/<study>/{model}.log",
     benchmark:
         "results/benchmarks/choice/<study>/{model}.tsv"
+    # no sum of windows depends on it, but a mistake should be told before hours of them
+    priority: 1
     conda:
         "../../envs/stats.yaml"
     container:
@@ -79,8 +81,6 @@ rule moments:
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
-        # waits for what tells of mistakes; another choice changes no sums
-        choice=ancient("results/studies/<study>/grid/{model}/choice.json"),
         stores=lambda w: STUDY.values(w.model, w.dataset, w.part),
     output:
         "results/studies/<study>/grid/{model}/moments_{dataset}_{part}.npz",
@@ -111,8 +111,6 @@ rule rerp:
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
-        # waits for what tells of mistakes; another choice changes no sums
-        choice=ancient("results/studies/<study>/grid/{model}/choice.json"),
         stores=lambda w: STUDY.values(w.model, w.dataset, w.part),
     output:
         "results/studies/<study>/grid/{model}/rerp_{dataset}_{part}.npz",
@@ -144,7 +142,7 @@ rule scratch:
     input:
         design="results/studies/<study>/grid/{model}/design.json",
         rows="results/studies/<study>/grid/{model}/rows.tsv",
-        choice=ancient("results/studies/<study>/grid/{model}/choice.json"),
+        choice="results/studies/<study>/grid/{model}/choice.json",
         moments=lambda w: STUDY.moments(w.model),
         stores=lambda w: STUDY.values_of_few(w.model),
     output:

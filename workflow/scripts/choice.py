@@ -1,4 +1,4 @@
-"""Contrasts, tests, errors, bootstrap and lags of a model, held against its design before anything is summed."""
+"""Contrasts, tests, errors, bootstrap and lags of a model, held against its design before anything is drawn."""
 
 from hedgerow import account, log, table
 from hedgerow.grid import units

@@ -122,7 +122,7 @@ def frame(family, block, axes, people, *, errors="auto"):
 
 
 def check(family, block, rows, sfreq):
-    """Refuse what a model asks of its design and of so many people in vain, before anything is summed.
+    """Refuse what a model asks of its design and of so many people in vain, by the design alone.
 
     Parameters
     ----------
