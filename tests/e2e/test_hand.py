@@ -18,7 +18,7 @@ HEADER = "dataset\trecording\twhat\tvalue\twho\twhy\n"
 SIZE = {"seed": 3, "channels": 8, "seconds": 30}
 REC = "sub-{0}/eeg/sub-{0}_task-sounds"
 #: The study's rules that follow from its windows.
-FOLLOWS = {"manifest": 1, "design": 1, "moments": 1, "scratch": 1, "bootstrap": 2, "grid": 1}
+FOLLOWS = {"manifest": 1, "design": 1, "choice": 1, "moments": 1, "scratch": 1, "bootstrap": 2, "grid": 1}
 TARGETS = ("all_windows", "all_grids")
 
 
