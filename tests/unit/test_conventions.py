@@ -18,7 +18,7 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 ONLY_TELL = {"why"}
 
 #: Modules that may be imported whenever the Snakefile is parsed: standard library only.
-PARSED = "_annex account cluster config fetch filters grid/choice layout overrides progress provenance study why"
+PARSED = "_annex account cluster config fetch filters grid/_lags grid/choice layout overrides progress provenance study why"
 PARSED = PARSED.split()
 
 #: Rules that have a GPU where there is one.
