@@ -18,8 +18,8 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 ONLY_TELL = {"why"}
 
 #: Modules that may be imported whenever the Snakefile is parsed: standard library only.
-PARSED = "_annex account cluster config fetch filters grid/_lags grid/choice layout overrides progress provenance study why"
-PARSED = PARSED.split()
+PARSED = "_annex account cluster config fetch filters grid/_lags grid/choice layout overrides progress".split()
+PARSED += "provenance study why".split()
 
 #: Rules that have a GPU where there is one.
 ON_GPU = {"spectra", "bootstrap", "train", "evaluate"}

@@ -24,7 +24,7 @@ def check(lags, sfreq, coefficients):
         With the number of unknowns and what lowers it.
     """
     if not -math.inf < lags[0] < lags[1] < math.inf:
-        raise ValueError(f"lags: {lags[1]:g} s is not after {lags[0]:g} s: give the first lag, then the last.")
+        raise ValueError(f"lags: {lags[1]:g} s is not after {lags[0]:g} s: give the first lag, then the last, in s.")
     unknowns = coefficients * number(lags, sfreq) if sfreq else 1
     if not 0 < unknowns <= UNKNOWNS:
         raise ValueError(
