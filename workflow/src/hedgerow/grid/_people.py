@@ -47,7 +47,6 @@ class People:
         self.moments, self.half = moments, ols.whiten(moments, names=names)
         self.back = ols.combination(moments, self.half, weights)
         self.gram = xp.matmul(xp.matmul(xp.matrix_transpose(self.half), moments["XtX"]), self.half)
-        self.cross = xp.matmul(self.back, self.gram)  # (S, k, p): rows b_k'G_g
         self.units, self.p, self.k = len(moments["groups"]), self.half.shape[0], self.back.shape[0]
         self.cells, self.redrawn, self.seen = moments["XtY"].shape[2], {}, set()
         self._held, self._buffers = {}, _definite.Buffers()
@@ -181,6 +180,11 @@ class People:
         xp = self.xp
         out = xp.matmul(xp.matmul(self.back, self._inverse), scores)
         return _intervals.skewness(*(xp.sum(out**power, axis=0) for power in (1, 2, 3)), self.units)
+
+    @functools.cached_property
+    def cross(self):
+        """Rows b_k'G_g (S, k, p)."""
+        return self.xp.matmul(self.back, self.gram)
 
     @functools.cached_property
     def _split(self):
