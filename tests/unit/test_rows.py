@@ -119,3 +119,9 @@ def test_parts_of_the_rows_are_of_whole_people_and_hold_all():
     assert sorted(place for part in parts for place in part.index) == list(range(80))
     people = [set(zip(part["dataset"], part["subject"])) for part in parts]
     assert sum(map(len, people)) == len(set.union(*people)) == 40 and all(people)
+
+
+def test_a_model_with_lags_needs_as_many_people_as_inference_over_them():
+    from hedgerow.grid import choice
+
+    assert rows.FEWEST_WITH_LAGS == choice.MIN_CLUSTERS

@@ -34,11 +34,6 @@ def like(values, x, dtype=None):
     return xp.asarray(values, dtype=dtype, device=array_api_compat.device(x))
 
 
-def device_of(x):
-    """Device of `x`, as the functions of its namespace take it."""
-    return array_api_compat.device(x)
-
-
 def eye(n, x):
     """Identity matrix (n, n) of the kind, device and dtype of `x`."""
     return namespace(x).eye(n, dtype=x.dtype, device=array_api_compat.device(x))

@@ -13,7 +13,8 @@ from . import layout, store, table
 
 #: Columns that say where a window comes from.
 PLACE = ["dataset", "subject", "rec", "store", "window", "label", "onset", "event"]
-#: People below which inference cannot be over them.
+#: People below which inference cannot be over them: `grid.choice.MIN_CLUSTERS`, which is not imported, so that spectra
+#: and networks, which read rows too, do not follow an edit of the choices of the grid.
 FEWEST_WITH_LAGS = 5
 
 

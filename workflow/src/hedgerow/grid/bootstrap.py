@@ -22,6 +22,7 @@ Sources: B. Efron & R. Tibshirani (1993), An Introduction to the Bootstrap; A. C
 Econometrics 146:162-169.
 """
 
+import array_api_compat
 import numpy as np
 
 from hedgerow import _array
@@ -260,8 +261,8 @@ class Plan:
     def _room(self, cells):
         """Array for the replicates (k, cells, B) of some cells."""
         work = self._work
-        like = {} if isinstance(work.back, np.ndarray) else {"device": _array.device_of(work.back)}
-        return work.xp.empty((self.shape[0], cells, self.shape[2]), dtype=work.dtype, **like)
+        shape, device = (self.shape[0], cells, self.shape[2]), array_api_compat.device(work.back)
+        return work.xp.empty(shape, dtype=work.dtype, device=device)
 
     def _cells(self, tile, values, level):
         """Results (k, w) of some cells from their replicates (k, w, B), which are put in order."""
