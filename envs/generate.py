@@ -23,7 +23,7 @@ FAMILIES = {
     "publish": "publish, report",
 }
 #: Optional extras that an environment holds all the same: in it nobody can add them when a config asks for them.
-EXTRAS = {"signal": ["ica"]}
+EXTRAS = {"signal": ["ica"], "publish": ["s3"]}
 #: Families with rules that may have a GPU, by what they compute with on it.
 WITH_CUPY = {"stats"}
 WITH_TORCH = {"networks"}
