@@ -19,7 +19,7 @@ ONLY_TELL = {"why"}
 
 #: Modules that may be imported whenever the Snakefile is parsed: standard library only.
 PARSED = "_annex account cluster config fetch filters grid/_lags grid/choice layout overrides progress".split()
-PARSED += "provenance study why".split()
+PARSED += "provenance study sums why".split()
 
 #: Rules that have a GPU where there is one.
 ON_GPU = {"spectra", "bootstrap", "train", "evaluate"}
