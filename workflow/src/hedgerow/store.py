@@ -1,14 +1,17 @@
 """The windows store: one recording's labelled windows in one file, ready for statistics and deep learning.
 
 A store is a Zarr v3 group in a zip archive (``.zarr.zip``) whose members are not compressed again: it is opened by path
-or URL, by any reader of Zarr, xarray among them. The same windows always give the same bytes.
+or URL, by any reader of Zarr, xarray among them. The same windows always give the same bytes. The samples stand last:
+the first bytes of a file tell everything else; `manifest` says how many these are.
+
+``Windows``, a torch dataset over many stores, is in `hedgerow.nets.loader` and can be taken from here.
 
 =============  =============================================================================================
 member         content
 =============  =============================================================================================
 attributes     ``names``, ``positions`` (m, head coordinates, or null), ``sfreq`` (Hz), ``tmin`` (s, time of the
                first sample of a window), ``unit``, ``columns`` (of the index), ``account``, and what the caller adds
-``signal``     (window, channel, time), int16 in steps of ``scale`` or float32 in µV; one shard
+``signal``     (window, channel, time), int16 in steps of ``scale`` or float32 in µV; one shard of chunks of 16 windows
 ``scale``      (channel) µV per step
 ``<column>``   (window) a column of the index: numbers as they are; text as int32 codes (-1: missing) of the distinct
                texts in the array's attribute ``levels``, so that a HED annotation is written once
@@ -19,9 +22,11 @@ is the largest magnitude of the channel in this recording over 32767 (0.003 µV 
 age or condition are joined when it is loaded.
 """
 
+import contextlib
 import hashlib
-import io
+import importlib
 import json
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -29,24 +34,41 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hedgerow import _packed, _remote, table
 from hedgerow import account as accounts
-from hedgerow import table
+from hedgerow._packed import Damaged as Damaged
+from hedgerow._packed import Foreign as Foreign
+from hedgerow._packed import Packed
+from hedgerow._remote import Unavailable as Unavailable
 from hedgerow.account import Fault
 
 #: Windows per chunk of the shard: the least that a reader of single windows has to decode.
 _CHUNK = 16
 _STEPS = 32767
+#: Level of zstd.
+_LEVEL = 3
+#: Columns of a manifest.
+MANIFEST = ["store", "status", "reason", "dataset", "subject", "selection", "windows", "channels", "samples", "sfreq"]
+MANIFEST += ["size", "head", "sha256"]
+
+
+def __getattr__(name):
+    # By its name: what makes results does not use it, and an edit of it must not make them anew (`provenance`).
+    if name == "Windows":
+        return importlib.import_module("hedgerow.nets.loader").Windows
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def write(path, signal, table, *, names, sfreq, tmin, positions=None, dtype="int16", attrs=None):
-    """Write a store, whole or not at all.
+    """Write a store, whole or not at all, a few windows at a time.
 
     Parameters
     ----------
     path : path
         ``..._windows.zarr.zip``.
     signal : array_like, shape (windows, channels, samples)
-        In µV; no windows are allowed.
+        In µV; no windows are allowed. Anything with a ``shape`` whose slices along the first axis are arrays will do
+        (`hedgerow.windows.Cut`): two passes are made over it, and no more than 16 windows are held at a time.
     table : pandas.DataFrame
         A row per window: ``onset``, ``event``, ``label``, ``zero``, ``hed``, or any columns of numbers or text.
     names : list of str
@@ -68,17 +90,15 @@ def write(path, signal, table, *, names, sfreq, tmin, positions=None, dtype="int
         Shapes that do not fit together, an unknown `dtype`, or an attribute that is taken.
     hedgerow.account.Fault
         ``not-finite``: NaN or infinite samples.
+    OSError
+        The file cannot be written, for instance since the disk is full; nothing is left behind.
     """
     import zarr
 
-    signal = np.asarray(signal)
+    signal = signal if hasattr(signal, "shape") else np.asarray(signal)
     _check(signal, table, names, dtype, attrs or {})
-    bad = [name for name, channel in zip(names, np.isfinite(signal).all(axis=(0, 2))) if not channel]
-    if bad:
-        raise Fault(
-            "not-finite", f"windows hold NaN or infinite samples in {', '.join(bad)}: mark these channels or times"
-        )
-    steps, scale = _quantise(signal) if dtype == "int16" else (signal.astype("<f4"), np.ones(len(names)))
+    peak = _peaks(signal, names)
+    scale = np.where(peak > 0, peak / _STEPS, 1.0) if dtype == "int16" else np.ones(len(names))
     if positions is not None:
         positions = [row if np.isfinite(row).all() else None for row in np.asarray(positions, dtype=float).tolist()]
     header = {"names": list(names), "positions": positions, "sfreq": sfreq, "tmin": tmin, "unit": "µV"}
@@ -90,8 +110,13 @@ def write(path, signal, table, *, names, sfreq, tmin, positions=None, dtype="int
     _array(group, "scale", scale, ["channel"])
     for column in table.columns:
         _array(group, str(column), *_column(table[column]))
-    _array(group, "signal", steps, ["window", "channel", "time"])
-    _zip(path, {name: buffer.to_bytes() for name, buffer in members.items()})
+    _shard(group, signal.shape, "<i2" if dtype == "int16" else "<f4")
+
+    def steps(block):
+        return np.rint(block / scale[:, None]).astype("<i2") if dtype == "int16" else block.astype("<f4")
+
+    blocks = (steps(block) for block in _blocks(signal)) if all(signal.shape) else ()
+    _zip(path, members, blocks, signal.shape)
 
 
 def write_empty(path, account):
@@ -123,25 +148,19 @@ def write_arrays(path, arrays, attrs):
             _array(group, name, values, dimensions, levels)
         else:
             _array(group, name, values, dimensions)
-    _zip(path, {name: buffer.to_bytes() for name, buffer in members.items()})
+    _zip(path, members)
 
 
 def read_arrays(path):
     """Read what `write_arrays` wrote: a dict of arrays by name, and the attributes."""
-    group = open(path)
-    arrays = {name: _values(array) for name, array in group.arrays()}
-    attrs = dict(group.attrs)
-    group.store.close()
-    return arrays, attrs
+    found = Packed(_remote.get(path), path)
+    return {name: _values(found, name) for name in found.names}, found.attributes
 
 
 def index(path):
     """Index of a windows store (DataFrame, a row per window) and its attributes, without its signal."""
-    group = open(path)
-    attrs = dict(group.attrs)
-    found = pd.DataFrame({column: _values(group[column]) for column in attrs["columns"]})
-    group.store.close()
-    return found, attrs
+    found = Packed(_remote.get(path, stop=_packed.front(path)), path)
+    return _index(found), found.attributes
 
 
 def account(path):
@@ -149,32 +168,37 @@ def account(path):
     return accounts.of(path)
 
 
-def manifest(paths):
-    """What stores hold, a row each, read without opening an array.
+def manifest(paths, root=None):
+    """What stores hold, a row each.
 
     Parameters
     ----------
     paths : list of path
         Windows stores.
+    root : path, optional
+        Folder that ``store`` is relative to; otherwise paths are kept as they are given.
 
     Returns
     -------
     DataFrame
-        ``store`` (path), ``status``, ``reason``, ``windows`` (number), ``size`` (bytes), ``digest`` (of its content).
+        Columns `MANIFEST`: ``store`` (path), ``status`` and ``reason`` of its account, ``dataset``, ``subject``,
+        ``selection`` where its attributes tell them, ``windows``, ``channels``, ``samples`` (numbers), ``sfreq`` (Hz),
+        ``size`` (bytes), ``head`` (bytes before those of the samples, by which a ranged request has either) and
+        ``sha256`` of the file.
     """
     rows = []
     for path in map(str, paths):
-        told = account(path)
-        number = sum(told.get("windows", {}).values())
-        rows.append((path, told["status"], told.get("reason"), number, os.path.getsize(path), _digest(path)))
-    return pd.DataFrame(rows, columns=["store", "status", "reason", "windows", "size", "digest"])
-
-
-def _digest(path):
-    """Digest of a store from the checksums that its directory holds of every member."""
-    with zipfile.ZipFile(path) as archive:
-        members = [(member.filename, member.CRC) for member in archive.infolist()]
-    return hashlib.sha256(repr(members).encode()).hexdigest()[:16]
+        head = _packed.front(path)
+        found = Packed(_remote.get(path, stop=head), path)
+        attrs = found.attributes
+        told = attrs.get("account") or {"status": "ok"}
+        place = [attrs.get(name) for name in ("dataset", "subject", "selection")]
+        with Path(path).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        kept = (*found.shape("signal"), attrs["sfreq"], os.path.getsize(path), head, digest)
+        name = Path(path).relative_to(root).as_posix() if root is not None else path
+        rows.append((name, told["status"], told.get("reason"), *place, *kept))
+    return pd.DataFrame(rows, columns=MANIFEST)
 
 
 def listed(path):
@@ -184,11 +208,12 @@ def listed(path):
 
 
 def open(url_or_path):
-    """Store as a Zarr group, read-only; a URL (http, https, file) is fetched whole in one request.
+    """Store as a Zarr group, read-only; a URL is fetched whole in one request.
 
     Parameters
     ----------
     url_or_path : path or str
+        A path, a URL of http or https, or any that fsspec knows (``s3://``, ``hf://``) where that is installed.
 
     Returns
     -------
@@ -197,12 +222,10 @@ def open(url_or_path):
     import zarr
     import zarr.buffer
 
-    if "://" not in str(url_or_path):
+    if not _remote.is_url(url_or_path):
         return zarr.open_group(zarr.storage.ZipStore(url_or_path, mode="r"), mode="r")
-    from urllib.request import urlopen
-
-    with urlopen(str(url_or_path)) as answer, zipfile.ZipFile(io.BytesIO(answer.read())) as archive:
-        buffers = {name: zarr.buffer.cpu.Buffer.from_bytes(archive.read(name)) for name in archive.namelist()}
+    members = Packed(_remote.get(url_or_path), url_or_path).members
+    buffers = {name: zarr.buffer.cpu.Buffer.from_bytes(bytes(content)) for name, content in members.items()}
     return zarr.open_group(zarr.storage.MemoryStore(buffers, read_only=True), mode="r")
 
 
@@ -212,6 +235,7 @@ def read(url_or_path):
     Parameters
     ----------
     url_or_path : path or str
+        As for `open`.
 
     Returns
     -------
@@ -221,13 +245,16 @@ def read(url_or_path):
         A row per window.
     attrs : dict
         Attributes of the store.
+
+    Raises
+    ------
+    OSError
+        The store is not there, cannot be had, or is damaged.
     """
-    group = open(url_or_path)
-    steps, attrs = group["signal"][:], dict(group.attrs)
-    signal = steps if steps.dtype == np.float32 else steps * group["scale"][:].astype(np.float32)[:, None]
-    table = pd.DataFrame({column: _values(group[column]) for column in attrs["columns"]})
-    group.store.close()
-    return signal, table, attrs
+    found = Packed(_remote.get(url_or_path), url_or_path)
+    steps = found.array("signal")
+    signal = steps if steps.dtype == np.float32 else steps * found.array("scale").astype(np.float32)[:, None]
+    return signal, _index(found), found.attributes
 
 
 def load(paths):
@@ -270,7 +297,7 @@ def load(paths):
 
 
 def _check(signal, table, names, dtype, attrs):
-    if signal.ndim != 3 or signal.shape[:2] != (len(table), len(names)):
+    if len(signal.shape) != 3 or tuple(signal.shape[:2]) != (len(table), len(names)):
         raise ValueError(f"signal: {signal.shape} is not ({len(table)} rows of the table, {len(names)} names, samples)")
     if dtype not in ("int16", "float32"):
         raise ValueError(f"dtype: {dtype!r} is neither 'int16' nor 'float32'")
@@ -281,11 +308,23 @@ def _check(signal, table, names, dtype, attrs):
         raise ValueError(f"table, attrs: {', '.join(sorted(taken))} has a meaning in a store: choose another name")
 
 
-def _quantise(signal):
-    """Signal in steps of a scale per channel; a channel of zeros has the scale 1."""
-    peak = np.abs(signal).max(axis=(0, 2), initial=0.0)
-    scale = np.where(peak > 0, peak / _STEPS, 1.0)
-    return np.rint(signal / scale[:, None]).astype("<i2"), scale
+def _blocks(signal):
+    """The windows of `signal` as arrays, `_CHUNK` at a time."""
+    for first in range(0, signal.shape[0], _CHUNK):
+        yield np.asarray(signal[first : first + _CHUNK])
+
+
+def _peaks(signal, names):
+    """Largest magnitude of each channel; a fault where samples are not finite."""
+    peak, bad = np.zeros(signal.shape[1]), np.zeros(signal.shape[1], dtype=bool)
+    for block in _blocks(signal) if signal.shape[2] else ():
+        largest = np.abs(block).max(axis=(0, 2))
+        bad |= ~np.isfinite(largest)
+        peak = np.maximum(peak, largest)
+    if bad.any():
+        told = ", ".join(name for name, one in zip(names, bad) if one)
+        raise Fault("not-finite", f"windows hold NaN or infinite samples in {told}: mark these channels or times")
+    return peak
 
 
 def _column(column):
@@ -296,31 +335,26 @@ def _column(column):
     return codes.astype("<i4"), ["window"], {"levels": [str(level) for level in levels]}
 
 
-def _values(array):
-    """Column of the index that `_column` wrote."""
-    values = array[:]
-    if "levels" not in array.attrs:
+def _values(found, name):
+    """Column of the index, or an array of text, that `_column` coded; any other array as it is."""
+    values, levels = found.array(name), found.levels(name)
+    if levels is None:
         return values
-    levels = np.array([*array.attrs["levels"], None], dtype=object)  # code -1 is the last: missing
-    return levels[values]
+    return np.array([*levels, None], dtype=object)[values]  # code -1 is the last: missing
+
+
+def _index(found):
+    return pd.DataFrame({column: _values(found, column) for column in found.attributes["columns"]})
 
 
 def _array(group, name, values, dimensions, attributes=None):
-    """One array; the signal in one shard of chunks of some windows, everything else in one chunk."""
-    from zarr.codecs import ZstdCodec
-
-    shape = [max(size, 1) for size in values.shape]
-    chunks, shards = tuple(shape), None
-    if name == "signal":
-        windows = min(_CHUNK, shape[0])
-        chunks, shards = (windows, *shape[1:]), (-(-shape[0] // windows) * windows, *shape[1:])
+    """One array in one chunk."""
     array = group.create_array(
         name,
         shape=values.shape,
         dtype=values.dtype,
-        chunks=chunks,
-        shards=shards,
-        compressors=ZstdCodec(level=3),
+        chunks=tuple(max(size, 1) for size in values.shape),
+        compressors=_zstd(),
         dimension_names=dimensions,
         attributes=attributes or {},
     )
@@ -328,10 +362,50 @@ def _array(group, name, values, dimensions, attributes=None):
         array[:] = values
 
 
-def _zip(path, members):
-    """Zip archive of `members` in a fixed order and without time stamps, so that equal stores are equal files."""
+def _shard(group, shape, dtype):
+    """The array of the samples, without them: one shard of chunks of some windows."""
+    windows, *rest = (max(size, 1) for size in shape)
+    chunk = min(_CHUNK, windows)
+    group.create_array(
+        "signal",
+        shape=shape,
+        dtype=dtype,
+        chunks=(chunk, *rest),
+        shards=(-(-windows // chunk) * chunk, *rest),
+        compressors=_zstd(),
+        dimension_names=["window", "channel", "time"],
+    )
+
+
+def _zstd():
+    from zarr.codecs import ZstdCodec
+
+    return ZstdCodec(level=_LEVEL)
+
+
+def _zip(path, members, blocks=(), shape=()):
+    """Zip archive of `members` in a fixed order and without time stamps, so that equal stores are equal files.
+
+    The samples come last, as `blocks` of a signal of a `shape` give them.
+    """
     scratch = Path(f"{path}.tmp")
-    with zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(members, key=lambda name: (name != "zarr.json", name.startswith("signal/"), name)):
-            archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), members[name])
-    os.replace(scratch, path)
+    try:
+        with zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as archive:
+            for name in sorted(members, key=lambda name: (name != "zarr.json", name.startswith("signal/"), name)):
+                archive.writestr(_member(name), members[name].to_bytes())
+            if blocks:
+                samples = _member(_packed.SIGNAL)
+                samples.file_size = 4 * math.prod(shape)  # no less than it will be: may its length need 64 bits?
+                with archive.open(samples, "w") as file:
+                    _packed.encode(file, blocks, min(_CHUNK, shape[0]), _LEVEL)
+        os.replace(scratch, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        if isinstance(error, OSError) and error.errno in _packed.FULL:
+            raise OSError(error.errno, f"{path} cannot be written ({error.strerror}): make room there") from None
+        raise
+
+
+def _member(name):
+    return zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))

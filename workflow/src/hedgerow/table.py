@@ -1,7 +1,9 @@
 """Tables as BIDS writes them: tab-separated, one header line, ``n/a`` for a missing value."""
 
+import io
 import os
 import warnings
+from pathlib import Path
 
 import pandas as pd
 
@@ -29,23 +31,29 @@ def read(path, *, text=False):
     ValueError
         The file is no table in UTF-8.
     """
-    missing = {"na_values": ["n/a", "N/A"], "keep_default_na": False}
+    return parse(Path(path).read_bytes(), path, text=text)
+
+
+def parse(content, path, *, text=False):
+    """As `read`, of the bytes of a file; `path` is for messages."""
+    given = {"sep": "\t", "dtype": str, "encoding": "utf-8-sig", "quoting": 3, "index_col": False}
+    given |= {"na_values": ["n/a", "N/A"], "keep_default_na": False}
     try:
         with warnings.catch_warnings():
             # pandas warns where rows are longer than the header: harmless if what is too much is empty
             warnings.simplefilter("ignore", pd.errors.ParserWarning)
-            _check_fields(path)
-            frame = pd.read_csv(path, sep="\t", dtype=str, encoding="utf-8-sig", quoting=3, index_col=False, **missing)
+            _check_fields(content, path)
+            frame = pd.read_csv(io.BytesIO(content), **given)
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         said = " ".join(str(error).split())  # of several lines
         raise ValueError(f"{path} is no tab-separated table in UTF-8 ({said})") from error
     return frame if text else typed(frame)
 
 
-def _check_fields(path):
+def _check_fields(content, path):
     """Refuse a first row with more fields than the header, unless they are empty (a tab at the end of each line)."""
-    with open(path, encoding="utf-8-sig") as file:
-        header, row = (file.readline().rstrip("\r\n").split("\t") for _ in range(2))
+    first = [line.rstrip(b"\r").decode("utf-8-sig").split("\t") for line in content.split(b"\n", 2)[:2]]
+    header, row = [*first, []][:2]
     if any(row[len(header) :]):
         raise ValueError(f"{path}: line 2 has {len(row)} fields, the header {len(header)}: mend the table")
 
