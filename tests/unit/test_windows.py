@@ -350,7 +350,7 @@ def test_a_recording_takes_its_bad_channels_from_the_table():
     )
     # B is the nearest but bad, E no EEG; the second window lies in a bad segment
     assert account["montage"] == {"X": {"electrode": "C", "mm": 8.0}}
-    np.testing.assert_array_equal(signal[0, 0], 3000.0 + np.arange(100, 200))
+    np.testing.assert_array_equal(signal[:][0, 0], 3000.0 + np.arange(100, 200))
     assert index["event"].tolist() == [0] and info["names"] == ["X"]
     np.testing.assert_array_equal(info["positions"], [where["X"]])
     assert sidecar["window_class"]["Levels"]["red"].endswith("Red")

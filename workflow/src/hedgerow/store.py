@@ -154,7 +154,7 @@ def write_arrays(path, arrays, attrs):
 def read_arrays(path):
     """Read what `write_arrays` wrote: a dict of arrays by name, and the attributes."""
     found = Packed(_remote.get(path), path)
-    return {name: _values(found, name) for name in found.names}, found.attributes
+    return {name: column(found, name) for name in found.names}, found.attributes
 
 
 def index(path):
@@ -287,13 +287,19 @@ def load(paths):
             tables.append(table.assign(store=str(path)))
     if not signals:
         raise ValueError(f"none of {len(paths)} stores has a window: look at their accounts")
+    refuse_unlike(kinds)
+    return np.concatenate(signals), pd.concat(tables, ignore_index=True)
+
+
+def refuse_unlike(kinds):
+    """Raise ValueError where `kinds`, a list of stores for each (names, sfreq, samples, tmin), has more than one."""
     if len(kinds) > 1:
         found = "; ".join(
-            f"{', '.join(names)} at {sfreq:g} Hz, {samples} samples from {tmin:g} s in {', '.join(where)}"
+            f"{', '.join(names)} at {sfreq:g} Hz, {samples} samples from {tmin:g} s in {', '.join(where[:5])}"
+            + (f" and {len(where) - 5} more" if len(where) > 5 else "")
             for (names, sfreq, samples, tmin), where in kinds.items()
         )
         raise ValueError(f"unlike stores cannot be combined: set channels and sfreq of the selection. Found {found}")
-    return np.concatenate(signals), pd.concat(tables, ignore_index=True)
 
 
 def _check(signal, table, names, dtype, attrs):
@@ -335,8 +341,8 @@ def _column(column):
     return codes.astype("<i4"), ["window"], {"levels": [str(level) for level in levels]}
 
 
-def _values(found, name):
-    """Column of the index, or an array of text, that `_column` coded; any other array as it is."""
+def column(found, name):
+    """Column of an index, or any other array, of a `hedgerow._packed.Packed`; text as text, None where missing."""
     values, levels = found.array(name), found.levels(name)
     if levels is None:
         return values
@@ -344,7 +350,7 @@ def _values(found, name):
 
 
 def _index(found):
-    return pd.DataFrame({column: _values(found, column) for column in found.attributes["columns"]})
+    return pd.DataFrame({name: column(found, name) for name in found.attributes["columns"]})
 
 
 def _array(group, name, values, dimensions, attributes=None):

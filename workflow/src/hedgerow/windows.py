@@ -177,6 +177,38 @@ def subtract_baseline(signal, sfreq, tmin, baseline):
     return signal - signal[..., a:b].mean(axis=-1, keepdims=True)
 
 
+class Cut:
+    """Windows of a signal that are cut when a slice of them is asked for: overlapping ones need no memory of their own.
+
+    Parameters
+    ----------
+    x : numpy.ndarray, shape (channels, samples)
+    sfreq, onsets, n_samples
+        As in `cut`.
+    tmin, baseline
+        As in `subtract_baseline`; baseline None: nothing is subtracted.
+
+    Raises
+    ------
+    ValueError
+        The baseline is no part of the window.
+    """
+
+    def __init__(self, x, sfreq, onsets, n_samples, tmin, baseline=None):
+        self.shape = (len(onsets), len(x), n_samples)
+        self._x, self._sfreq, self._onsets, self._tmin, self._baseline = x, sfreq, onsets, tmin, baseline
+        if baseline is not None:
+            self[:1]  # a baseline that is no part of the window is told now
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, chosen):
+        """Windows of a slice, as an array (windows, channels, samples)."""
+        signal = cut(self._x, self._sfreq, self._onsets[chosen], self.shape[2])
+        return signal if self._baseline is None else subtract_baseline(signal, self._sfreq, self._tmin, self._baseline)
+
+
 def windows(
     x,
     rate,
@@ -186,6 +218,7 @@ def windows(
     locate=None,
     unusable=(),
     bad_segments=(),
+    lazy=False,
     *,
     hed_version,
     classes,
@@ -222,6 +255,8 @@ def windows(
         Bad channels that were not interpolated.
     bad_segments : sequence of (float, float), or None
         Start and end in s of what the cleaning marked as bad (`hedgerow.clean.clean`); None: not looked for.
+    lazy : bool
+        Give the windows as a `Cut`, for a store that is written a few at a time.
     baseline : (float, float) or None
         Subtracted from each window, see `subtract_baseline`; time zero is the event, or the start of a tile.
     sfreq : float or None
@@ -235,7 +270,7 @@ def windows(
 
     Returns
     -------
-    signal : numpy.ndarray, shape (windows, channels, samples)
+    signal : numpy.ndarray or Cut, shape (windows, channels, samples)
         In µV, float64.
     table : pandas.DataFrame
         As that of `select`, a row per window.
@@ -274,15 +309,14 @@ def windows(
     table = table[~spoilt].reset_index(drop=True)
     if not len(table):
         raise _none_left(account, x.shape[-1] / new_rate, reject)
-    signal = cut(x, new_rate, table["onset"], n_samples)
     start = float((table["onset"] - table["zero"]).iloc[0])
     info = {"sfreq": new_rate, "names": names, "positions": positions, "tmin": round(start, 9)}
-    if baseline is not None:
-        signal = subtract_baseline(signal, new_rate, info["tmin"], baseline)
+    signal = Cut(x, new_rate, table["onset"].to_numpy(), n_samples, info["tmin"], baseline)
     given = table.groupby("event")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
     marked = events.assign(window_class=pd.Series(np.arange(len(events)), index=events.index).map(given))
     account |= {"windows": _per_label(table, classes), "montage": mapping, "sfreq_in": float(rate), "sfreq": new_rate}
-    return signal, table, marked, info, account | {"channels": len(names), "samples": n_samples}
+    account |= {"channels": len(names), "samples": n_samples}
+    return signal if lazy else signal[:], table, marked, info, account
 
 
 def check(selection, versions, *, name):
@@ -371,8 +405,8 @@ def recording(
     Returns
     -------
     signal, table, events, sidecar, info, account
-        As of `windows`; the sidecar describes the added column. A column ``sample``, which counts in the raw file, is
-        dropped where samples or onsets are others now.
+        As of `windows`, the signal as a `Cut`; the sidecar describes the added column. A column ``sample``, which
+        counts in the raw file, is dropped where samples or onsets are others now.
     """
     if not hed_version:
         raise Fault("bad-hed", "dataset_description.json names no HEDVersion: add it, or drop the dataset")
@@ -383,7 +417,7 @@ def recording(
     if cleaned.get("resampled") or shift:
         events = events.drop(columns="sample", errors="ignore")
         sidecar = {name: about for name, about in sidecar.items() if name != "sample"}
-    known = (locate, unusable, cleaned.get("bad_segments") or ())
+    known = (locate, unusable, cleaned.get("bad_segments") or (), True)
     signal, table, marked, info, account = windows(
         x, rate, list(channels["name"]), shifted(events, shift), sidecar, *known, **selection
     )
