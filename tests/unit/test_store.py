@@ -1,8 +1,10 @@
 """The windows store: what goes in comes out, in one file that is the same each time."""
 
+import errno
 import hashlib
 import json
 import threading
+import tracemalloc
 import zipfile
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -89,7 +91,7 @@ def test_members_are_plain_zarr_v3_written_once(tmp_path, signal, table):
         members = archive.infolist()
         header = json.loads(archive.read("signal/zarr.json"))
     names = [member.filename for member in members]
-    assert names[0] == "zarr.json" and len(set(names)) == len(names)
+    assert names[0] == "zarr.json" and names[-1] == "signal/c/0/0/0" and len(set(names)) == len(names)
     assert [name for name in names if name.startswith("signal/c")] == ["signal/c/0/0/0"]  # one shard
     assert all(member.compress_type == zipfile.ZIP_STORED for member in members)
     assert header["zarr_format"] == 3 and header["data_type"] == "int16"
@@ -190,3 +192,91 @@ def test_nothing_is_written_for_bad_input(tmp_path, signal, table):
         write(path, signal, table)
     assert fault.value.code == "not-finite"
     assert list(tmp_path.iterdir()) == []
+
+
+class Lazy:
+    """Windows that are made when they are asked for."""
+
+    def __init__(self, windows, made):
+        self.shape, self._made = (windows, 8, 500), made
+
+    def __getitem__(self, chosen):
+        numbers = np.arange(self.shape[0])[chosen]
+        self._made.append(len(numbers))
+        return np.sin(numbers[:, None, None] + np.arange(8)[:, None] + np.arange(500) / 50.0) * 30
+
+
+def test_a_store_is_written_in_memory_for_a_few_windows(tmp_path):
+    """800 windows are 26 MB as they are cut; a store of them is written in a tenth of that."""
+    made, table = [], pd.DataFrame({"onset": np.arange(800) / 10.0})
+    kwargs = {"names": list("ABCDEFGH"), "sfreq": 250.0, "tmin": 0.0}
+    store.write(tmp_path / "warm.zarr.zip", Lazy(2, []), table[:2], **kwargs)
+    tracemalloc.start()
+    store.write(tmp_path / "a.zarr.zip", Lazy(800, made), table, **kwargs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 800 * 8 * 500 * 8 / 10
+    assert max(made) == 16 and sum(made) == 2 * 800
+    whole = Lazy(800, [])[:]
+    np.testing.assert_allclose(store.read(tmp_path / "a.zarr.zip")[0], whole, atol=30 / 32767)
+    store.write(tmp_path / "b.zarr.zip", whole, table, **kwargs)
+    assert (tmp_path / "a.zarr.zip").read_bytes() == (tmp_path / "b.zarr.zip").read_bytes()
+
+
+def test_overlapping_windows_are_cut_as_they_are_written(tmp_path, rng):
+    from hedgerow import windows
+
+    x, onsets = rng.standard_normal((3, 4000)), np.arange(300) * 0.1
+    cut = windows.Cut(x, 100.0, onsets, 200, -0.5, (-0.5, 0.0))
+    whole = windows.subtract_baseline(windows.cut(x, 100.0, onsets, 200), 100.0, -0.5, (-0.5, 0.0))
+    assert cut.shape == whole.shape and len(cut) == 300
+    np.testing.assert_array_equal(cut[17:40], whole[17:40])
+    table = pd.DataFrame({"onset": onsets})
+    write(tmp_path / "a.zarr.zip", cut, table, dtype="float32")
+    np.testing.assert_array_equal(store.read(tmp_path / "a.zarr.zip")[0], whole.astype(np.float32))
+    with pytest.raises(ValueError, match="baseline"):
+        windows.Cut(x, 100.0, onsets, 200, -0.5, (-1.0, 0.0))
+
+
+def test_a_full_disk_leaves_nothing_and_is_told(tmp_path, signal, table, monkeypatch):
+    path = write(tmp_path / "a.zarr.zip", signal, table)
+    before = path.read_bytes()
+
+    def full(file, *args):
+        file.write(b"some of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store._packed, "encode", full)
+    with pytest.raises(OSError, match=r"a\.zarr\.zip cannot be written \(No space left on device\): make room there"):
+        write(path, signal[:3], table[:3])
+    assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["a.zarr.zip"]
+
+
+def test_a_manifest_tells_bounds_and_digests(tmp_path, signal, table):
+    paths = [tmp_path / "a" / "x.zarr.zip", tmp_path / "a" / "y.zarr.zip"]
+    paths[0].parent.mkdir()
+    attrs = {"dataset": "d", "subject": "01", "selection": "eyes", "account": {"status": "ok"}}
+    write(paths[0], signal, table, attrs=attrs)
+    store.write_empty(paths[1], {"status": "quarantined", "reason": "no-match"})
+    found = store.manifest(paths, tmp_path)
+    assert list(found) == store.MANIFEST and found["store"].tolist() == ["a/x.zarr.zip", "a/y.zarr.zip"]
+    first, second = found.to_dict("records")
+    assert (first["windows"], first["channels"], first["samples"], first["sfreq"]) == (37, 3, 50, 128.0)
+    assert (first["dataset"], first["subject"], first["selection"], first["status"]) == ("d", "01", "eyes", "ok")
+    content = paths[0].read_bytes()
+    assert first["size"] == len(content) and first["sha256"] == hashlib.sha256(content).hexdigest()
+    # the samples alone: one range, in which each chunk can be found
+    with zipfile.ZipFile(paths[0]) as archive:
+        assert content[first["head"] :].startswith(archive.read("signal/c/0/0/0"))
+    assert (second["status"], second["reason"], second["windows"]) == ("quarantined", "no-match", 0)
+    assert store.manifest(paths)["store"].tolist() == list(map(str, paths))
+
+
+def test_a_damaged_store_is_named(tmp_path, signal, table):
+    path = write(tmp_path / "a.zarr.zip", signal, table)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(store.Damaged, match=r"a\.zarr\.zip is damaged: .*make it or fetch it again"):
+        store.read(path)
+    with pytest.raises(store.Unavailable, match=r"b\.zarr\.zip is not there"):
+        store.read(tmp_path / "b.zarr.zip")

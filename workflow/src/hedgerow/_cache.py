@@ -65,13 +65,13 @@ class Cache:
             raise OSError(error.errno, text) from None
         if self.folder.stat().st_uid != _user():
             raise PermissionError(f"{self.folder} is another user's: name another folder for the cache")
-        self._mapped, self._most = OrderedDict(), _most()
+        self._mapped, self.most = OrderedDict(), _most()
 
     def __getstate__(self):
         return {"folder": self.folder}
 
     def __setstate__(self, state):
-        self.folder, self._mapped, self._most = state["folder"], OrderedDict(), _most()
+        self.folder, self._mapped, self.most = state["folder"], OrderedDict(), _most()
 
     def path(self, key):
         """Where the entry of a store with sha256 `key` is, or would be."""
@@ -116,7 +116,7 @@ class Cache:
         except (ValueError, EOFError, OSError) as error:
             raise Damaged(f"{path} is damaged ({error}): delete it, and it is made again") from None
         self._mapped[key] = found
-        while len(self._mapped) > self._most:
+        while len(self._mapped) > self.most:
             self._mapped.popitem(last=False)
         return found
 

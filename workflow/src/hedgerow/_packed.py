@@ -48,7 +48,7 @@ class Packed:
 
     def __init__(self, data, place):
         self.place = place
-        self.members = {}
+        self.members, self._read = {}, {}
         data, at = memoryview(data), 0
         while at + _HEADER.size <= len(data) and data[at : at + 4] == b"PK\x03\x04":
             label, begin, size, crc = self._member(data, at)
@@ -57,16 +57,24 @@ class Packed:
                 content = self.members[label] = data[begin:at]
                 if zlib.crc32(content) != crc:
                     raise self._damaged(f"the checksum of its member {label} does not agree")
+        # behind the last member stands the directory
+        self._cut = bytes(data[at : at + 4]) != b"PK\x01\x02"
+        known = {name.removesuffix("/zarr.json") for name in self.members if name.endswith("zarr.json")}
+        odd = [name for name in self.members if name.split("/")[0] not in known]
         if "zarr.json" not in self.members:
             raise self._damaged("it does not begin as a store does")
+        if odd and not self._cut:
+            raise self._damaged(f"its member {odd[0]} is of no array")
 
     def _member(self, data, at):
         """Name, first byte, length and checksum of the member whose header stands `at`."""
-        _, flags, method, crc, size, _, name, extra = _HEADER.unpack_from(data, at)
+        _, flags, method, crc, size, whole, name, extra = _HEADER.unpack_from(data, at)
         begin = at + _HEADER.size + name
         if method or flags & 0x8:
             raise self._foreign("its members are compressed, or of a size that is told behind them")
-        label = bytes(data[at + _HEADER.size : begin]).decode("utf-8")
+        label = bytes(data[at + _HEADER.size : begin]).decode("utf-8", "replace")
+        if size != whole:
+            raise self._damaged(f"its member {label} has two lengths")
         if size == 0xFFFFFFFF:
             size = large(data[begin : begin + extra])
         return label, begin + extra, size, crc
@@ -104,7 +112,12 @@ class Packed:
         grid, codecs = header["chunk_grid"]["configuration"]["chunk_shape"], header["codecs"]
         if any(n > size for n, size in zip(shape, grid)):
             raise self._foreign(f"its array {name} is in several chunks or shards")
-        content = self.members.get(f"{name}/" + "/".join(["c", *("0" for _ in shape)]))
+        key = f"{name}/" + "/".join(["c", *("0" for _ in shape)])
+        content = self.members.get(key)
+        if content is None and any(other.startswith(f"{name}/c") for other in self.members):
+            raise self._foreign(f"the values of its array {name} are not in {key}")
+        if content is None and self._cut:
+            raise self._damaged(f"it ends before the values of its array {name}")
         if content is None:  # Zarr writes no chunk that holds the fill value alone
             return np.full(shape, header["fill_value"], dtype)
         if codecs[0]["name"] == "sharding_indexed":
@@ -145,8 +158,10 @@ class Packed:
             raise self._damaged(f"a chunk of its array {name} cannot be decoded ({error})") from None
 
     def _json(self, name):
+        if name in self._read:
+            return self._read[name]
         try:
-            return json.loads(bytes(self.members[name]))
+            return self._read.setdefault(name, json.loads(bytes(self.members[name])))
         except KeyError:
             raise self._damaged(f"its member {name} is missing") from None
         except ValueError as error:

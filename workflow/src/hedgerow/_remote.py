@@ -113,10 +113,8 @@ def _other(url, scheme, start, stop):
         import fsspec
 
         return fsspec.open(url).fs.cat_file(url, start=start, end=stop)
-    except ImportError as error:
-        raise Unavailable(
-            f"{url}: {scheme}:// needs a package ({error}): pip install fsspec and what it names"
-        ) from None
+    except (ImportError, ValueError) as error:
+        raise Unavailable(f"{url}: {scheme}:// needs fsspec and its package ({error}): install them") from None
     except FileNotFoundError:
         raise Unavailable(f"{url} is not there: mend the URL") from None
 

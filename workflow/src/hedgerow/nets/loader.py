@@ -85,9 +85,9 @@ class Windows(Dataset):
         heads = self._heads()
         self.names, self.sfreq, self.samples, self.tmin, self._dtype = _sources.kind(heads, self._places)
         self.positions = heads[0].attributes["positions"]
-        whole = self._dtype == np.float32
-        scales = [np.ones(len(self.names)) if whole else head.array("scale") for head in heads]
-        self._scale = np.array(scales, dtype=np.float32)[:, :, None]
+        self._whole = self._dtype == np.float32
+        self._scale = torch.from_numpy(np.array([head.array("scale") for head in heads], dtype=np.float32)[:, :, None])
+        self._opened = {}
         found = _sources.with_people(_sources.rows(heads, self._places), base, participants)
         found = _sources.with_events(found, {target, *(where or {})}, self._places)
         self.table, self.classes, y = _sources.targets(_sources.chosen(found, where or {}), target, classes)
@@ -105,7 +105,10 @@ class Windows(Dataset):
         return len(self), len(self.names), self.samples
 
     def __len__(self):
-        return len(self.table)
+        return len(self._window)
+
+    def __getstate__(self):
+        return self.__dict__ | {"_opened": {}}
 
     def __repr__(self):
         people = self.table[["dataset", "subject"]].drop_duplicates()
@@ -117,40 +120,50 @@ class Windows(Dataset):
 
     def __getitem__(self, chosen):
         if isinstance(chosen, int | np.integer):
-            x, y = self[[chosen]]
-            return x[0], y[0]
+            number, window = int(self._store[chosen]), int(self._window[chosen])
+            steps = torch.from_numpy(self._arrays([number])[0][window].copy())
+            return steps if self._whole else steps.float().mul_(self._scale[number]), self.y[chosen]
         rows = np.arange(len(self))[chosen]
         stores = self._store[rows]
         return self._scaled(self._steps(stores, self._window[rows]), stores), self.y[rows]
 
     def __getitems__(self, chosen):
         """Pairs of a batch, as a ``DataLoader`` asks for them."""
-        x, y = self[list(chosen)]
+        x, y = self[np.asarray(chosen)]
         return list(zip(x, y))
 
     def _steps(self, stores, windows):
         """Samples as they are kept, (rows, channels, samples)."""
-        entries = {number: None for number in stores.tolist()}
-        absent = [number for number in entries if not self._cache.has(self._keys[number])]
+        out = np.empty((len(stores), len(self.names), self.samples), self._dtype)
+        for place, array, window in zip(out, self._arrays(stores.tolist()), windows.tolist()):
+            place[...] = array[window]
+        return out
+
+    def _arrays(self, numbers):
+        """Entry of the cache for each of the stores `numbers`; what is not there is fetched, several at a time."""
+        try:
+            return [self._opened[number] for number in numbers]
+        except KeyError:
+            pass
+        wanted = set(numbers) - set(self._opened)
+        absent = [number for number in wanted if not self._cache.has(self._keys[number])]
         if len(absent) > 1:
-            # all at once, for most of the time goes by while the servers answer
             with ThreadPoolExecutor(_remote.CONNECTIONS) as pool:
                 list(pool.map(self._entry, absent))
-        for number in entries:
-            entries[number] = self._entry(number)
-        out = np.empty((len(stores), len(self.names), self.samples), self._dtype)
-        for place, number, window in zip(out, stores.tolist(), windows.tolist()):
-            place[...] = entries[number][window]
-        return out
+        if len(self._opened) + len(wanted) > self._cache.most:
+            self._opened.clear()
+            wanted = set(numbers)
+        found = {number: self._entry(number) for number in wanted}
+        self._opened.update(list(found.items())[: self._cache.most])
+        return [found[number] if number in found else self._opened[number] for number in numbers]
 
     def _entry(self, number):
         return self._cache.get(self._keys[number], lambda: self.fetch(number))
 
     def _scaled(self, steps, stores):
         """In µV, as a tensor."""
-        if steps.dtype == np.float32:
-            return torch.from_numpy(steps)
-        return torch.from_numpy(np.multiply(steps, self._scale[stores], dtype=np.float32))
+        steps = torch.from_numpy(steps)
+        return steps if self._whole else steps.float().mul_(self._scale[torch.from_numpy(stores)])
 
     def fetch(self, number):
         """Samples of one store as they are kept (windows, channels, samples), from where it is; the cache is not asked.
