@@ -50,8 +50,6 @@ rule clean:
         account="results/derivatives/{dataset}/{recipe}/{rec}_desc-clean_account.json",
     log:
         "results/logs/clean/{dataset}/{recipe}/{rec}.log",
-    benchmark:
-        "results/benchmarks/clean/{dataset}/{recipe}/{rec}.tsv"
     conda:
         "../../envs/signal.yaml"
     container:

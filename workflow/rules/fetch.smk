@@ -51,8 +51,6 @@ rule fetch:
         "results/fetch/{dataset}/{rec}.json",
     log:
         "results/logs/fetch/{dataset}/{rec}.log",
-    benchmark:
-        "results/benchmarks/fetch/{dataset}/{rec}.tsv"
     localrule: True
     conda:
         "../../envs/signal.yaml"

@@ -45,8 +45,6 @@ rule windows:
         store="results/derivatives/{dataset}/{recipe}/{rec}_desc-{selection}_windows.zarr.zip",
     log:
         "results/logs/windows/{dataset}/{recipe}/{rec}_desc-{selection}.log",
-    benchmark:
-        "results/benchmarks/windows/{dataset}/{recipe}/{rec}_desc-{selection}.tsv"
     conda:
         "../../envs/signal.yaml"
     container:
