@@ -16,10 +16,11 @@ def index(count, labels=("closed", "open")):
     return pd.DataFrame({"onset": onsets, "event": np.arange(count), "label": label, "zero": onsets, "hed": hed})
 
 
-def publish(folder, people=5, windows=20, shape=(3, 50), seed=0, **kwargs):
+def publish(folder, people=5, windows=20, shape=(3, 50), seed=0, change=None, folds=None, **kwargs):
     """Write stores of a selection ``eyes`` of so many people; what they hold, by subject (float32, µV).
 
-    Person k has ``windows + k`` windows; the folds are two, the first person's age is missing.
+    Person k has ``windows + k`` windows; the `folds` are two by default, the first person's age is missing. `change` is
+    given subject and samples, and gives other ones.
     """
     rng, held, paths = np.random.default_rng(seed), {}, []
     for number in range(people):
@@ -27,6 +28,7 @@ def publish(folder, people=5, windows=20, shape=(3, 50), seed=0, **kwargs):
         path = Path(folder, f"sub-{subject}/eeg/sub-{subject}_task-rest_desc-eyes_windows.zarr.zip")
         path.parent.mkdir(parents=True)
         signal = rng.standard_normal((windows + number, *shape)) * 20
+        signal = signal if change is None else change(subject, signal)
         attrs = {"dataset": "made", "subject": subject, "selection": "eyes"}
         attrs |= {"rec": f"sub-{subject}/eeg/sub-{subject}_task-rest", "account": {"status": "ok"}}
         names = [f"E{channel}" for channel in range(1, shape[0] + 1)]
@@ -42,7 +44,7 @@ def publish(folder, people=5, windows=20, shape=(3, 50), seed=0, **kwargs):
     about = {
         "sex": ["F", "M"] * people,
         "age": [np.nan, *range(21, 20 + people)],
-        "split": ["fold-1", "fold-2"] * people,
+        "split": folds or ["fold-1", "fold-2"] * people,
     }
     about = {name: values[:people] for name, values in about.items()}
     table.write(Path(folder, "participants.tsv"), pd.DataFrame({"participant_id": names, **about}))
