@@ -58,13 +58,18 @@ def start(snakemake):
         say(f"{', '.join(found)} in {folder}")
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
     say(f"threads {snakemake.threads}, resources {dict(snakemake.resources)}, CUDA_VISIBLE_DEVICES {gpus}")
-    atexit.register(_end, time.monotonic(), time.process_time())
+    atexit.register(_end, time.monotonic(), _cpu())
+
+
+def _cpu():
+    """CPU seconds of this job and of the programs that it has started and waited for."""
+    return sum(os.times()[:4])
 
 
 def _end(began, cpu):
     """Log what the job used: what its requests are held against (``make resources``)."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
-    say(f"used {peak:.0f} MB at most, {time.process_time() - cpu:.1f} CPU s in {time.monotonic() - began:.1f} s")
+    say(f"used {peak:.0f} MB at most, {_cpu() - cpu:.1f} CPU s in {time.monotonic() - began:.1f} s")
 
 
 def say(text):
@@ -100,6 +105,13 @@ def steps(every=10.0):
 def versions():
     """Versions of the libraries that this job has loaded: the same whatever else is installed beside them."""
     return {name: version for name, version in _installed() if name in sys.modules}
+
+
+def images():
+    """Container image of each family of rules, where jobs run in containers; the Snakefile hands it on."""
+    import yaml
+
+    return yaml.safe_load(os.environ.get("HEDGEROW_IMAGES", "{}"))
 
 
 def _installed():
