@@ -1,7 +1,6 @@
 """Hedgerow: from BIDS EEG datasets to published, deep-learning-ready derivatives.
 
-The demo study: `snakemake --profile config/profiles/local`; others: `--configfile FILE`; all rules: `--list`.
-"""
+The demo study: `snakemake --profile config/profiles/local`; others: `--configfile FILE`; all rules: `--list`."""
 
 from snakemake.utils import min_version
 
@@ -25,6 +24,7 @@ include: "workflow/rules/networks.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/publish.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/provenance.smk"
 
 
 rule all_clean:
@@ -53,8 +53,7 @@ rule all_networks:
 
 
 rule all:
-    """Everything: cleaned recordings, windows, grids, networks, published derivatives, report."""
+    """Everything: cleaned recordings, windows, grids, networks, published derivatives, report, and their record."""
     default_target: True
     input:
-        "results/studies/<study>/report.html",
-        expand("results/studies/<study>/published/{dataset}_validation.json", dataset=config["datasets"]),
+        "results/studies/<study>/record.tsv",

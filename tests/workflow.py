@@ -38,8 +38,8 @@ def nothing_to_do(text):
 
 
 def digests(folder):
-    """sha256 of every result below `folder`, by path: all but logs, benchmarks and the index's cache of time stamps."""
-    passing = re.compile(r"results/(logs/|benchmarks/|index/[^/]+/sha256\.tsv)")
+    """sha256 of every result below `folder`, by path: all but logs, benchmarks and caches of time stamps."""
+    passing = re.compile(r"results/(logs/|benchmarks/|index/[^/]+/sha256\.tsv|studies/[^/]+/record_cache\.tsv)")
     names = {path.relative_to(folder).as_posix() for path in Path(folder, "results").rglob("*") if path.is_file()}
     return {name: _sha256(Path(folder, name)) for name in names if not passing.match(name)}
 

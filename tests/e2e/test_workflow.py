@@ -83,16 +83,16 @@ def test_another_network_trains_and_evaluates_and_nothing_else(tiny, config):
     networks = yaml.safe_load(TINY.read_text())["networks"]
     networks["more"] = {**networks["eyes"], "further_seeds": 0}
     rules = planned(run(tiny, config(networks=networks), "--dry-run"))
-    assert rules == {"train": 2, "evaluate": 1, "config": 1, "publish": 1, "report": 1}
+    assert rules == {"train": 2, "evaluate": 1, "config": 1, "publish": 1, "report": 1, "record": 1}
 
 
 #: What draws and summarises replicates, and what reads the maps.
-FROM_REPLICATES = {"scratch", "bootstrap", "grid", "recovery", "report"}
+FROM_REPLICATES = {"scratch", "bootstrap", "grid", "recovery", "report", "record"}
 #: What follows, directly or not, from new windows.
 FROM_WINDOWS = FROM_REPLICATES | {"manifest", "spectra", "design", "choice", "moments", "rerp", "influence"}
 FROM_WINDOWS |= {"train", "evaluate", "publish"}
 #: What follows from any other word in the config.
-FROM_CONFIG = {"config": 1, "publish": 1, "report": 1}
+FROM_CONFIG = {"config": 1, "publish": 1, "report": 1, "record": 1}
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ FROM_CONFIG = {"config": 1, "publish": 1, "report": 1}
         ("grid/bootstrap.py", FROM_REPLICATES | {"choice"}),
         ("grid/scratch.py", FROM_REPLICATES | {"choice"}),
         ("grid/maps.py", FROM_REPLICATES),
-        ("grid/influence.py", {"influence", "report"}),
+        ("grid/influence.py", {"influence", "report", "record"}),
         ("grid/rerp.py", FROM_REPLICATES | {"choice", "rerp"}),
         ("grid/ols.py", FROM_REPLICATES | {"choice", "moments", "rerp", "influence"}),
-        ("nets/models.py", {"train", "evaluate", "report"}),
+        ("nets/models.py", {"train", "evaluate", "report", "record"}),
         ("clean/asr.py", {"clean", "windows"} | FROM_WINDOWS),
         ("hed.py", {"selection", "windows"} | FROM_WINDOWS),
     ],

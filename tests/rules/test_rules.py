@@ -3,13 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-from hedgerow import account, table
+from hedgerow import account, record, table
 from workflow import nothing_to_do, planned, run
 
 TINY = ROOT / "tests/e2e/tiny.yaml"
@@ -61,6 +62,7 @@ RULES = {
         [f"{S}/published/tiny_validation.json", f"{S}/published/tiny/README"],
     ),
     "report": (f"{S}/report.html", [f"{S}/report.html"]),
+    "record": (f"{S}/record.tsv", [f"{S}/record.tsv"]),
 }
 
 #: What is drawn for a grid is deleted once its maps are made.
@@ -141,6 +143,29 @@ def test_which_recording_why_tells_of_re_runs_nothing(tiny):
     assert nothing_to_do(run(tiny, TINY, "--dry-run", "--config", "recording=sub-05"))
 
 
+def test_verify_tells_of_a_byte_and_of_another_run_and_runs_nothing_else(tiny, tmp_path):
+    """Of the study as it is, against the run that it was copied from, and with another byte in one file."""
+    _copy(tiny / "results", tmp_path / "results")
+    text = run(tmp_path, TINY, "verify", "--config", f"against={tiny}")
+    assert "study tiny is as it was recorded" in text and "the two runs are alike" in text
+    assert planned(text) == {"verify": 1} and "recordings:" not in text
+    names = set(record.read(tmp_path / S / "record.tsv")[1])
+    every = {path.relative_to(tiny).as_posix() for path in (tiny / "results").rglob("*") if path.is_file()}
+    every = {path for path in every if not re.match("results/(raw|logs|benchmarks|index)/", path)}
+    # whatever a rule makes is known by its name, and recorded
+    assert {path for path in every - names if not record.ASIDE.fullmatch(path)} == set()
+    path = tmp_path / f"{REC}_desc-clean_eeg.eeg"
+    content = bytearray(path.read_bytes())
+    path.unlink()  # it is linked, not copied
+    content[1000] ^= 1
+    path.write_bytes(content)
+    text = run(tmp_path, TINY, "verify", fails=True)
+    assert re.findall("^(?:changed|missing|added)  (.*) [(]", text, re.M) == [f"{REC}_desc-clean_eeg.eeg"]
+    assert f"to do: snakemake --forcerun {REC}_desc-clean_eeg.eeg" in text
+    assert "study tiny is NOT as it was recorded: 1 changed" in text and "recordings:" not in text
+    assert nothing_to_do(run(tiny, TINY, "--dry-run", "--config", "against=elsewhere"))
+
+
 def test_coverage_counts_the_windows_that_are_cut(tiny):
     """And those that the cleaning, which coverage does not wait for, leaves out."""
     counted = table.read(tiny / f"{S}/coverage.tsv")
@@ -158,7 +183,7 @@ def test_every_rule_is_tested():
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.startswith(("rule ", "checkpoint "))
     }
-    assert names == set(RULES) | ELSEWHERE | {"why", "scratch", "bootstrap", "grid"}
+    assert names == set(RULES) | ELSEWHERE | {"why", "verify", "scratch", "bootstrap", "grid"}
 
 
 def test_accounts_say_what_was_done(tiny):

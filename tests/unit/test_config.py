@@ -144,6 +144,7 @@ def test_a_folder_that_is_gone_is_refused_unless_its_table_is_there(tmp_path):
 
 def test_the_name_of_a_recording_may_look_like_a_number():
     assert config.complete(small(recording=5), SCHEMA)["recording"] == "5"
+    assert config.complete(small(against=2026), SCHEMA)["against"] == "2026"
 
 
 def test_the_nearest_come_first():

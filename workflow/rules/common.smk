@@ -1,7 +1,6 @@
 """What all rules share: the package on the path, the checked config, wildcard constraints. No rules here.
 
-The only code of this folder that is not a rule. Every cluster job runs it again: it imports little, opens no dataset.
-"""
+The only code of this folder that is no rule. Every cluster job runs it again: it imports little, opens no dataset."""
 
 import os
 import sys
@@ -30,11 +29,12 @@ try:
     config = settings.complete(config, SCHEMA)
     settings.check_folders(config, Path("results/index"))
     settings.check_frozen(config, SCHEMA, Path("results/derivatives"))
-    # Images say where a study is computed, `recording` what `why` tells: they stay out of what is kept with the results.
-    RECORDING = config.pop("recording")
+    # Images say where a study is computed, the others what `why` and `verify` tell: none is kept with the results.
+    RECORDING, AGAINST = config.pop("recording"), config.pop("against")
     IMAGES = settings.images(config.pop("images"), ROOT / "containers/images.json", "apptainer" in DEPLOYMENT)
     if "apptainer" in DEPLOYMENT:
         os.environ.update(APPTAINER_BIND=settings.binds(config["datasets"], os.environ.get("APPTAINER_BIND", "")))
+        os.environ["HEDGEROW_IMAGES"] = yaml.safe_dump(IMAGES)
     listed = lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings
     STUDY = Study(config, listed, workflow.remote_exec)
     STUDY.check()

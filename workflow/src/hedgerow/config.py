@@ -37,8 +37,9 @@ def complete(config, schema):
         A mistyped key (with its nearest neighbour), a wrong type or value, or a name that stands for no block.
     """
     done = _fill(config, schema, schema, "")
-    if isinstance(done.get("recording"), int | float):  # said on the command line, where 05 is a number
-        done["recording"] = str(done["recording"])
+    for key in ("recording", "against"):
+        if isinstance(done.get(key), int | float):  # said on the command line, where 05 is a number
+            done[key] = str(done[key])
     from jsonschema import Draft202012Validator
 
     errors = sorted(
