@@ -62,7 +62,7 @@ ARCHIVED = (
     *(f"workflow/**/*.{ending}" for ending in ("smk", "py", "yaml", "svg", "dot")),
     "workflow/src/hedgerow/templates/*",
     *("envs/*.yaml", "envs/*.txt", "envs/*.py", "containers/*.def"),
-    *("config/*.yaml", "config/*.md", "config/profiles/*/config.yaml"),
+    *("config/*.yaml", "config/*.md", "config/profiles/local/config.yaml"),
 )
 
 
