@@ -20,7 +20,7 @@ FAMILIES = {
     "signal": "clone, fetch, index, clean, windows, rerp",
     "stats": "manifest, spectra, design, moments, scratch, bootstrap, grid, influence",
     "networks": "split, train, evaluate",
-    "publish": "publish, report",
+    "publish": "coverage, publish, report, record, upload",
 }
 #: Optional extras that an environment holds all the same: in it nobody can add them when a config asks for them.
 EXTRAS = {"signal": ["ica"], "publish": ["s3"]}
