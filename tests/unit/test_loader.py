@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import sys
+import types
 
 import numpy as np
 import pandas as pd
@@ -326,6 +328,22 @@ class TestStream:
             windows.stream(rank=2, world=2)
 
 
+class Given:
+    """A ``WindowsDataset`` that keeps what it is given."""
+
+    def __init__(self, windows, description=None, transform=None):
+        self.windows, self.description, self.transform = windows, description, transform
+
+
+@pytest.fixture
+def braindecode(monkeypatch):
+    """What stands in for braindecode, which is not in the lock."""
+    pytest.importorskip("mne")
+    monkeypatch.setitem(sys.modules, "braindecode", types.ModuleType("braindecode"))
+    names = types.SimpleNamespace(WindowsDataset=Given, BaseConcatDataset=list)
+    monkeypatch.setitem(sys.modules, "braindecode.datasets", names)
+
+
 class TestViews:
     def test_mne_has_events_metadata_and_volts(self, made, cache):
         mne = pytest.importorskip("mne")
@@ -352,11 +370,47 @@ class TestViews:
         closed = data[data["label"].to_numpy() == "closed"].sel(channel="E2", time=slice(0, 0.5))
         np.testing.assert_array_equal(closed.to_numpy()[0], made[1]["01"][0, 1, :13])
 
-    def test_braindecode_datasets_are_one_a_recording(self, made, cache):
-        pytest.importorskip("braindecode")
+    def test_braindecode_gets_a_dataset_a_recording(self, made, cache, braindecode):
+        windows = store.Windows(made[0]).subset(np.arange(109, 19, -1))
+        found = windows.to_braindecode()
+        assert [one.description["subject"] for one in found] == ["05", "04", "03", "02"]
+        assert [one.description["split"] for one in found] == ["fold-1", "fold-2"] * 2
+        assert set(found[0].description.index) >= {"sex", "age", "rec"} and "label" not in found[0].description
+        x = np.concatenate([one.windows.get_data() for one in found])
+        np.testing.assert_allclose(x, whole(made[1])[:19:-1] * 1e-6, rtol=1e-6)
+        np.testing.assert_allclose(found[0].transform(x[3].astype("float32")), windows[3][0], rtol=1e-6)
+        told = pd.concat([one.windows.metadata for one in found])
+        assert told["target"].tolist() == windows.y.tolist() and set(told["i_window_in_trial"]) == {0}
+        np.testing.assert_array_equal(told["i_start_in_trial"], windows.table["onset"] * 25)
+        assert set(told["i_stop_in_trial"] - told["i_start_in_trial"]) == {50}
+
+    def test_windows_of_one_event_are_a_trial_of_braindecode(self, made, cache, braindecode):
+        windows = store.Windows(made[0], where={"subject": "01"})
+        windows.table["event"] //= 3
+        assert windows.to_braindecode()[0].windows.metadata["i_window_in_trial"].tolist()[:7] == [0, 1, 2, 0, 1, 2, 0]
+
+    def test_a_want_of_braindecode_is_told(self, made, cache, monkeypatch):
+        monkeypatch.setitem(sys.modules, "braindecode", None)
+        with pytest.raises(ImportError, match=r"braindecode cannot be imported .* install it"):
+            store.Windows(made[0]).to_braindecode()
+
+    def test_braindecode_itself_takes_them(self, made, cache, tmp_path):
+        braindecode = pytest.importorskip("braindecode")
         windows = store.Windows(made[0])
         found = windows.to_braindecode()
         x, y, where = found[3]
-        np.testing.assert_allclose(x, windows[3][0].numpy() * 1e-6, rtol=1e-5)
-        assert y == windows[3][1] and len(where) == 3 and len(found) == 110 and len(found.datasets) == 5
+        np.testing.assert_allclose(x, windows[3][0], rtol=1e-6)
+        assert x.dtype == np.float32 and y == windows[3][1] and where == [0, 150, 200]
+        assert len(found) == 110 and len(found.datasets) == 5
         assert found.description["subject"].tolist() == ["01", "02", "03", "04", "05"]
+        assert found.get_metadata()["target"].tolist() == windows.y.tolist()
+        folds = found.split("split")
+        assert {name: len(fold) for name, fold in folds.items()} == {"fold-1": 66, "fold-2": 44}
+        net = braindecode.models.ShallowFBCSPNet(3, 2, n_times=50, filter_time_length=5, pool_time_length=10)
+        net = braindecode.EEGClassifier(net, batch_size=16, max_epochs=1, classes=[0, 1], train_split=None, verbose=0)
+        assert net.fit(folds["fold-1"], y=None).predict(folds["fold-2"]).shape == (44,)
+        assert found.set_target("sex")[20][1] == "M"
+        (tmp_path / "saved").mkdir()
+        found.save(tmp_path / "saved")
+        again = braindecode.datautil.load_concat_dataset(tmp_path / "saved", preload=True)
+        np.testing.assert_allclose(again[3][0] * 1e6, x, rtol=1e-6)

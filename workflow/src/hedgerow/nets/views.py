@@ -43,24 +43,38 @@ def to_xarray(windows):
 
 
 def to_braindecode(windows):
-    """All `windows` as braindecode's ``BaseConcatDataset``: a ``WindowsDataset`` a recording, in the unit of MNE, V."""
+    """All `windows` as braindecode's ``BaseConcatDataset`` of a ``WindowsDataset`` for each recording, in their order.
+
+    Items are ``(X, y, crop_inds)`` with X in µV, as its networks want it: from values in V they learn nothing, for
+    their normalisation takes these for zero. So do not scale them again. The epochs within (``datasets[0].windows``)
+    are in V as everywhere in MNE, and so is what ``save`` writes; their metadata are the `table`. The description has
+    the columns that have one value in each recording: subject, split, and what else is known of people. All samples
+    are held in memory.
+    """
     try:
         from braindecode.datasets import BaseConcatDataset, WindowsDataset
     except (ImportError, OSError) as error:
         raise ImportError(
             f"braindecode cannot be imported ({error}): install it with a torchaudio that fits your torch"
         ) from error
-    found = []
-    for _, rows in sorted(windows.table.groupby("store").indices.items()):
-        epochs = to_mne(windows.subset(rows))
-        # what braindecode reads of each window
-        epochs.metadata = epochs.metadata.assign(
-            i_window_in_trial=np.arange(len(rows)),
-            i_start_in_trial=-1,
-            i_stop_in_trial=-1,
-            target=windows.y[rows].numpy(),
+    by_store = windows.table.groupby("store", sort=False)
+    spread = by_store.nunique(dropna=False).max()
+    shared, found = spread.index[spread <= 1], []
+    for rows in by_store.indices.values():
+        one = windows.subset(rows)
+        # a trial is an event; samples count from the start of the recording
+        start = np.rint(one.table["onset"] * windows.sfreq).astype(int)
+        one.table = one.table.assign(
+            i_window_in_trial=one.table.groupby("event").cumcount(),
+            i_start_in_trial=start,
+            i_stop_in_trial=start + windows.samples,
+            target=one.y.numpy(),
         )
-        first = windows.table.iloc[rows[0]]
-        whose = {name: first[name] for name in ("dataset", "subject", "rec", "split") if name in first}
-        found.append(WindowsDataset(epochs, whose))
+        found.append(WindowsDataset(to_mne(one), windows.table.loc[rows[0], shared], transform=_microvolts))
+        found[-1].window_kwargs = []  # without it braindecode reads nothing back that it saved
     return BaseConcatDataset(found)
+
+
+def _microvolts(x):
+    """From V."""
+    return x * np.float32(1e6)
