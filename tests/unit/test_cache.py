@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_and_holds_no_half_entry(tmp_path, small_disk):
     held = publish(tmp_path / "a", people=6, windows=200, shape=(4, 50))
     windows = store.Windows(tmp_path / "a", cache=small_disk / "cache")
     with pytest.raises(
-        OSError, match=r"the cache .*disk/cache is full \(No space left.*\): make room, or name another"
+        OSError, match=r"the cache .*disk/cache is full \(No space left.*\): make room, name another, or"
     ):
         windows[:]
     kept = list(small_disk.rglob("*.npy"))

@@ -156,7 +156,7 @@ class Cache:
             with contextlib.suppress(OSError):
                 scratch.unlink()
             if isinstance(error, OSError) and error.errno in FULL:
-                text = f"the cache {self.folder} is full ({error.strerror}): make room, or name another folder"
+                text = f"the cache {self.folder} is full ({error.strerror}): make room, name another, or stream()"
                 raise OSError(error.errno, text) from None
             raise
 
