@@ -4,6 +4,7 @@ A table of sums has a line ``<64 hexadecimal digits>  <path>`` per file, sorted 
 of the tree. A cache spares reading what has not changed; `compare` has none, for rot changes no time stamp.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -184,23 +185,28 @@ def _entry(root, name, old, linked):
     """Size, time stamp, inode and sha256 of a file as text; `linked` are files of several names that were read."""
     path = os.path.join(root, name)
     try:
+        about = os.stat(path)
         # a pipe would wait for a writer
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return FileNotFoundError(f"{path} is no file")
+        if not stat.S_ISREG(about.st_mode):
+            return FileNotFoundError(errno.ENOENT, "no file", path)
+        if old and old[:3] == _when(about):
+            return old
         with open(path, "rb") as file:
             about = os.fstat(file.fileno())
-            found = (str(about.st_size), str(about.st_mtime_ns), str(about.st_ino))
-            if old and old[:3] == found:
-                return old
+            found = _when(about)
             same = (about.st_dev, *found)
             sha256 = linked.get(same) or hashlib.file_digest(file, "sha256").hexdigest()
             if about.st_nlink > 1:
                 linked[same] = sha256
             return (*found, sha256)
-    except NotADirectoryError as error:
-        return FileNotFoundError(str(error))
+    except NotADirectoryError:
+        return FileNotFoundError(errno.ENOENT, "no file", path)
     except OSError as error:
         return error
+
+
+def _when(about):
+    return str(about.st_size), str(about.st_mtime_ns), str(about.st_ino)
 
 
 def replace(path, lines):
