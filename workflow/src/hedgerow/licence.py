@@ -22,7 +22,7 @@ SPELLINGS = (
     (r"community data licen[cs]e agreement", "cdla"),
     (r"non[ -]?commercial", "nc"),
     (r"share[ -]?alike", "sa"),
-    (r"no[ -]?deriv(ative)?s?\b", "nd"),
+    (r"\bno[ -]?deriv[a-z]*", "nd"),
     (r"\battribution\b", "by"),
     (r"[^a-z0-9.+]+|\.(?!\d)", " "),
 )
