@@ -7,6 +7,9 @@ from .. import account
 #: When a planted response counts as recovered: same channel, this close in s, and so much of its amplitude.
 CLOSE, KEPT = 0.02, 0.9
 
+#: What a licence says of passing a derivative on.
+VERDICTS = {"allowed": "may be shared", "forbidden": "must not be shared", "unknown": "ask before sharing"}
+
 #: Least reduction in dB of the power of muscle bursts that counts as cleaned.
 REDUCTION = 10.0
 
@@ -110,7 +113,7 @@ def _row(what, planted, recovered, good, verdict):
 
 
 def published(paths):
-    """What the official validator says of every published derivative.
+    """What every published derivative holds, whether it may be passed on, and what the checks say of it.
 
     Parameters
     ----------
@@ -120,10 +123,12 @@ def published(paths):
     Returns
     -------
     list of dict
-        The accounts, with ``name`` and ``folder``.
+        The accounts, with ``name``, ``folder``, ``megabytes`` and ``verdict`` on its licence, in words.
     """
     found = []
     for path in map(Path, paths):
         name = path.name.removesuffix("_validation.json")
-        found.append({**account.read(path), "name": name, "folder": str(path.parent / name)})
+        done = account.read(path)
+        about = {"name": name, "folder": str(path.parent / name), "megabytes": done["bytes"] / 1e6}
+        found.append({**done, **about, "verdict": VERDICTS[done["licence"]["redistribution"]]})
     return found
