@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from hedgerow import publish
+from hedgerow import publish, validation
+from readback import read_back
 from workflow import nothing_to_do, run
 
 pytestmark = pytest.mark.slow
@@ -57,8 +58,14 @@ def test_sex_is_told_by_vote_with_every_seed(demo):
 
 def test_the_simulated_dataset_and_the_derivative_are_valid(demo):
     for tree in (demo / "raw/demo", demo / "studies/demo/published/demo"):
-        found = publish.validate(tree)
-        assert found["errors"] == 0 and found["files"] == len(publish.seen(tree))
+        found = validation.official(tree)
+        assert found["errors"] == 0 and found["seen"] == len(publish.seen(tree))
+    told = json.loads((demo / "studies/demo/published/demo_validation.json").read_text())
+    assert told["errors"] == 0 and len(told["published"]) == 24 and told["licence"]["redistribution"] == "allowed"
+
+
+def test_every_clean_signal_reads_back_through_mne_bids(demo):
+    assert read_back(demo / "studies/demo/published/demo") == 24
 
 
 def test_in_the_null_twin_there_is_nothing(null):

@@ -44,14 +44,18 @@ def test_the_run_is_complete_and_counts_its_recordings(tiny):
     assert "sub-06" in page
     validation = json.loads((results / "published/tiny_validation.json").read_text())
     assert validation["errors"] == 0
-    assert validation["files"] == len(publish.seen(results / "published/tiny"))
+    assert validation["seen"] == len(publish.seen(results / "published/tiny"))
     assert len(table.read(results / "networks/eyes/predictions.tsv")) == 6 * 18
 
 
 def test_the_derivative_ignores_exactly_what_bids_has_no_name_for(tiny):
     tree = tiny / "results/studies/tiny/published/tiny"
-    assert (tree / ".bidsignore").read_text().split() == ["*_account.json", "*_windows.zarr.zip", "features"]
-    outside = set(publish.files(tree)) - set(publish.seen(tree)) - {".bidsignore", "code/config.yaml"}
+    named = ["manifest.tsv", "croissant.json", "ro-crate-metadata.json"]
+    patterns = ["*_account.json", "*_windows.zarr.zip", "features"]
+    assert (tree / ".bidsignore").read_text().split() == patterns + named
+    outside = set(publish.files(tree)) - set(publish.seen(tree)) - {".bidsignore"}
+    assert set(named) <= outside
+    outside = {path for path in outside if path not in named and not path.startswith("code/")}
     endings = ("_account.json", "_windows.zarr.zip")
     assert outside and all(path.endswith(endings) or path.startswith("features/") for path in outside)
     per_recording = [path for path in publish.files(tree) if path.startswith("sub-01/")]
