@@ -1,7 +1,9 @@
 """From results to a complete BIDS derivative.
 
 needs  clean signals, selections, features, split
-makes  results/studies/<study>/config.yaml  published/<dataset>/  published/<dataset>_validation.json
+makes  results/studies/<study>/config.yaml                       the merged config
+       results/studies/<study>/published/<dataset>/              signals, windows, tables, README.md, provenance, digests
+       results/studies/<study>/published/<dataset>_validation.json   what it holds, its licence, what the checks found
 """
 
 
@@ -31,10 +33,11 @@ rule config:
 
 
 rule publish:
-    """Gather one dataset's derivative and hold it against the official validator."""
+    """Gather one dataset's derivative, seal it, and hold it against the official validator and our own checks."""
     input:
         config="results/studies/<study>/config.yaml",
         split=STUDY.split_table(),
+        receipt=lambda w: STUDY.receipt(w.dataset),
         tree=ancient("results/index/{dataset}/tree.json"),
         recordings="results/index/{dataset}/recordings.tsv",
         participants="results/index/{dataset}/participants.tsv",
@@ -57,8 +60,9 @@ rule publish:
         runtime=lambda w, attempt: attempt * 60,
     params:
         about=lambda w: STUDY.about(w.dataset),
-        selections=config["selections"],
-        template=template("derivative_README.md.j2"),
+        method=STUDY.split(),
+        used_by={key: config[key] for key in ("study", "recipe")} | {"selections": [*config["selections"]]},
+        template=template("card.md.j2"),
         code=digest("publish"),
     message:
         "publish the derivative of {wildcards.dataset}"

@@ -1,55 +1,49 @@
-"""A complete BIDS derivative of one dataset and study, gathered from the results and held against the validator.
+"""A complete BIDS derivative of one dataset and study, gathered from the results.
 
 Files are linked, not copied, where the file system can. ``.bidsignore`` holds exactly what BIDS has no name for:
-`IGNORED`. What is the same for all recordings of a task stands once, at the top (the inheritance principle).
+`IGNORED`. What is the same for all recordings of a task stands once, at the top (the inheritance principle). Recordings
+are taken one after the other, and little of each is kept, so that a dataset may be of any size.
 """
 
+import contextlib
+import hashlib
 import json
 import os
-import re
+import platform
 import shutil
 import subprocess
-import sys
 from fnmatch import fnmatch
+from importlib import metadata
 from pathlib import Path
 
-import pandas as pd
-from jinja2 import Template
+import yaml
 
-from . import __version__, account, store, table
+from . import _card, _description, _tables, account, crate, croissant, licence, provenance, store, sums, table
+from ._tally import Tally
 
 #: What a derivative of Hedgerow holds and BIDS has no name for, as lines of ``.bidsignore``.
-IGNORED = ("*_account.json", "*_windows.zarr.zip", "features")
+IGNORED = ("*_account.json", "*_windows.zarr.zip", "features", "manifest.tsv", croissant.NAME, crate.NAME)
 
-#: Columns of ``desc-clean_events.tsv``: the masks of the cleaning.
-MASKS = {
-    "onset": {"Description": "Beginning of the stretch, from the first sample of the recording", "Units": "s"},
-    "duration": {"Description": "Length of the stretch", "Units": "s"},
-    "trial_type": {
-        "LongName": "What the cleaning found",
-        "Description": "Stretches of the signal, of which no sample was cut",
-        "Levels": {
-            "BAD_segment": "Beyond repair: too many channels are too strong, even after the reconstruction",
-            "asr_repaired": "Artifact subspace reconstruction replaced a part of the signal; it can be used",
-        },
-    },
-}
-
-#: Annotations of the masks, and of how long they last; the tag is there since HED 8.3.
-MASKS_HED = {
-    "duration": "Duration/# s",
-    "trial_type": {
-        "BAD_segment": "({duration}, (Data-artifact, Label/Beyond-repair))",
-        "asr_repaired": "({duration}, (Data-artifact, Label/Repaired))",
-    },
-}
-
-README = Path(__file__).parent / "templates" / "derivative_README.md.j2"
-CODE_URL = "https://github.com/hedgerow-eeg/hedgerow"
+#: Table of the digests of all files of a derivative but itself.
+SUMS = "code/sha256sums"
 
 
-def gather(tree, *, dataset, raw, stems, features, recordings, participants, split, config, selections):
-    """Write the derivative of one dataset into the new folder `tree`.
+def gather(
+    tree,
+    *,
+    dataset,
+    raw,
+    stems,
+    features,
+    recordings,
+    participants,
+    config,
+    split=None,
+    method=None,
+    clone=None,
+    images=None,
+):
+    """Write the derivative of one dataset into the new folder `tree`, all but its provenance (`seal`).
 
     Parameters
     ----------
@@ -59,149 +53,145 @@ def gather(tree, *, dataset, raw, stems, features, recordings, participants, spl
         Name of the dataset in the config.
     raw : path
         Folder of the raw dataset: its description, licence and citation are carried over.
-    stems : list of path
+    stems : iterable of path
         Per recording the path of its results up to ``_desc-``, in the derivative of the recipe.
     features : list of path
         Feature stores of the dataset.
-    recordings : list of dict
+    recordings : iterable of dict
         Rows of ``recordings.tsv`` that the study is about.
-    participants, split : DataFrame
-        ``participants.tsv`` and ``split.tsv`` (None without networks).
+    participants : DataFrame
+        ``participants.tsv``, as text.
     config : path
         The merged config, which goes to ``code/``.
-    selections : dict
-        Blocks of the config by name; each becomes a row of ``descriptions.tsv``.
+    split : DataFrame, optional
+        ``split.tsv`` of the study, where it has networks.
+    method : dict, optional
+        Keywords of `hedgerow.split.assign` by which it was made.
+    clone : dict, optional
+        Receipt of a dataset that was fetched.
+    images : dict of str to str, optional
+        Container image by family of rules, where jobs run in containers.
 
     Returns
     -------
     dict
-        Account: recordings published and left out (with reasons), number of files.
+        Account: ``published`` recordings and those ``left_out`` (with reasons), ``licence`` (`hedgerow.licence.judge`)
+        and ``versions`` of the libraries that made the signals.
     """
     tree, raw = Path(tree), Path(raw)
+    settings = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
-    left = [row for row in recordings if row["status"] != "ok"]
-    left = [{"rec": row["rec"], "reason": row["reason"], "message": row["message"]} for row in left]
-    published = []
-    for stem in map(str, stems):
-        found = account.read(f"{stem}_desc-clean_account.json")
-        rec = stem[stem.index("/sub-") + 1 :]
-        if found["status"] != "ok":
-            left.append({"rec": rec, "reason": found["reason"], "message": found["message"]})
-            continue
-        published.append(rec)
-        for path in _files(stem, selections):
-            _link(path, tree / Path(rec).parent / path.name)
+    tally = Tally(settings["selections"])
+    for row in recordings:
+        if row["status"] != "ok":
+            tally.leave(row["rec"], row["reason"], _elsewhere(row["message"], raw))
+    stores = [path for stem in map(str, stems) for path in _recording(tree, stem, settings["selections"], tally, raw)]
     for path in map(Path, features):
         _link(path, tree / "features" / path.name)
     _link(Path(config), tree / "code" / "config.yaml", copy=True)
-    description = _description(raw, dataset)
-    account.write(tree / "dataset_description.json", description)
-    (tree / ".bidsignore").write_text("\n".join(IGNORED) + "\n", encoding="utf-8")
-    account.write(tree / "desc-clean_events.json", _masks(description.get("HEDVersion")))
-    for name in selections:
-        _inherit(tree, f"desc-{name}_events.json")
-    _people(tree, raw, participants, None if split is None else split[split["dataset"] == dataset], published)
-    _descriptions(tree, selections)
-    facts = {
-        "version": __version__,
-        "published": published,
-        "left": left,
-        "selections": selections,
-        "split": split is not None,
-    }
-    text = Template(README.read_text(encoding="utf-8"), trim_blocks=True).render(
-        dataset=dataset, **facts, **description
-    )
-    (tree / "README").write_text(text + "\n", encoding="utf-8")
-    return account.ok("publish", published=published, left_out=left, files=len(files(tree)))
+    table.write(tree / "manifest.tsv", store.manifest(stores, tree))
+    told = {"split": split, "method": method, "sidecar": _json(raw / "participants.json", needed=False)}
+    people = _tables.people(tree, participants, tally.published, dataset=dataset, **told)
+    origin = _json(raw / "dataset_description.json")
+    known = {"dataset": dataset, "block": settings["datasets"][dataset], "clone": clone, "images": images}
+    description, allowed = _description.describe(origin, **known), licence.judge(origin.get("License"))
+    _top(tree, raw, description, settings["selections"])
+    words = {"dataset": dataset, "config": settings, "description": description, "licence": allowed}
+    words |= {"participants": people, "split": None if split is None else method}
+    words |= {"commit": (clone or {}).get("commit"), "features": bool(features)}
+    (tree / "README.md").write_text(_card.render(tally, **words), encoding="utf-8")
+    versions = {name: ", ".join(sorted(found)) for name, found in sorted(tally.versions.items())}
+    done = {"published": tally.published, "left_out": tally.left, "licence": allowed}
+    return account.ok("publish", **done, versions=versions)
+
+
+def seal(tree, *, study, usage, versions, images=None):
+    """Add to a derivative that `gather` wrote the code that made it, its descriptions for programs, and its digests.
+
+    Parameters
+    ----------
+    tree : path
+    study : str
+    usage : dict
+        What the run used (`hedgerow.usage.hours`).
+    versions : dict of str to str
+        Version of each library by its import name.
+    images : dict of str to str, optional
+        As for `gather`.
+
+    Returns
+    -------
+    dict
+        ``sums`` (sha256 of `SUMS`), ``files`` (number) and ``bytes`` of all files.
+    """
+    tree = Path(tree)
+    crate.archive(tree / "code" / "hedgerow.zip")
+    croissant.write(tree, ended=usage.get("ended"))
+    told = {"usage": usage, "versions": _programs() | versions, "images": images, "commit": _commit()}
+    crate.write(tree, study=study, **told)
+    names = [name for name in files(tree) if name != SUMS]
+    # the cache stands beside the tree, so that a second run reads only what changed
+    sums.write(tree / SUMS, sums.of(tree, names, tree.with_name(f".{tree.name}_sums.tsv")))
+    size = sum((tree / name).stat().st_size for name in [*names, SUMS])
+    digest = hashlib.sha256((tree / SUMS).read_bytes()).hexdigest()
+    return {"sums": digest, "files": len(names) + 1, "bytes": size}
 
 
 def files(tree):
     """Paths of all files of a derivative, relative to it, sorted; ``.bidsignore`` itself is one."""
-    tree = Path(tree)
-    return sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
+    return sums.files(tree)
 
 
 def seen(tree):
-    """Those of `files` that the validator counts: not `IGNORED`, dot files, ``sourcedata/`` and ``code/``."""
-    return [
-        path
-        for path in files(tree)
-        if path.split("/")[0] not in ("sourcedata", "code")
-        and not any(part.startswith(".") for part in path.split("/"))
-        and not any(fnmatch(part, pattern) for part in path.split("/") for pattern in IGNORED)
-    ]
+    """Those of `files` that the validator counts: not those that are `ignored`."""
+    return [path for path in files(tree) if not ignored(path)]
 
 
-def validate(tree):
-    """Run the official BIDS validator.
-
-    Returns
-    -------
-    dict
-        ``errors`` and ``warnings`` (counts), ``codes`` (count by code, errors marked), ``files`` (number the validator
-        saw) and ``issues`` (the first few errors, whole).
-
-    Raises
-    ------
-    RuntimeError
-        The validator is not installed or gave no answer.
-    """
-    name = "bids-validator-deno"
-    beside = Path(sys.executable).with_name(name)
-    program = str(beside) if beside.is_file() else shutil.which(name)
-    if program is None:
-        raise RuntimeError(f"{name} is not installed: pip install {name}")
-    done = subprocess.run([program, str(tree), "--json"], capture_output=True, text=True, check=False)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        raise RuntimeError(f"{name} {tree} gave no JSON: {done.stderr[-500:] or done.stdout[-500:]}") from None
-    issues = answer["issues"]["issues"]
-    severe = [issue for issue in issues if issue.get("severity") == "error"]
-    codes = {}
-    for issue in issues:
-        code = f"{issue.get('severity', 'warning')}: {issue['code']}"
-        codes[code] = codes.get(code, 0) + 1
-    return {
-        "errors": len(severe),
-        "warnings": sum(issue.get("severity") == "warning" for issue in issues),
-        "codes": codes,
-        "files": answer["summary"]["totalFiles"],
-        "issues": severe[:10],
-    }
+def ignored(path):
+    """Whether the validator passes over a file: `IGNORED`, dot files, ``sourcedata/`` and ``code/``."""
+    parts = path.split("/")
+    return (
+        parts[0] in ("sourcedata", "code")
+        or any(part.startswith(".") for part in parts)
+        or any(fnmatch(part, pattern) for part in parts for pattern in IGNORED)
+    )
 
 
-def _files(stem, selections):
-    """Files of one recording that go into the derivative: the clean signal, and the selections that have windows."""
+def _recording(tree, stem, selections, tally, raw):
+    """Link the files of one recording and count it; its windows stores."""
+    found, rec = account.read(f"{stem}_desc-clean_account.json"), stem[stem.index("/sub-") + 1 :]
+    if found["status"] != "ok":
+        tally.leave(rec, found["reason"], _elsewhere(found["message"], raw))
+        return []
+    cut = {name: account.attributes(f"{stem}_desc-{name}_windows.zarr.zip") for name in selections}
+    tally.add(rec, found, cut)
     endings = ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "events.tsv", "account.json")
-    paths = [Path(f"{stem}_desc-clean_{ending}") for ending in endings]
+    names = [f"clean_{ending}" for ending in endings]
+    kept = [name for name, attrs in cut.items() if attrs["account"]["status"] == "ok"]
+    names += [f"{name}_{ending}" for name in kept for ending in ("events.tsv", "events.json", "windows.zarr.zip")]
+    for name in names:
+        _link(Path(f"{stem}_desc-{name}"), tree / f"{rec}_desc-{name}")
+    return [tree / f"{rec}_desc-{name}_windows.zarr.zip" for name in kept]
+
+
+def _top(tree, raw, description, selections):
+    """Write what stands at the top of a derivative and is the same for all of its recordings."""
+    account.write(tree / "dataset_description.json", description)
+    if (raw / "LICENSE").is_file():
+        _link(raw / "LICENSE", tree / "LICENSE", copy=True)
+    (tree / ".bidsignore").write_text("\n".join(IGNORED) + "\n", encoding="utf-8")
+    account.write(tree / "desc-clean_events.json", _tables.masks(description.get("HEDVersion")))
     for name in selections:
-        if store.account(f"{stem}_desc-{name}_windows.zarr.zip")["status"] == "ok":
-            paths += [Path(f"{stem}_desc-{name}_{e}") for e in ("events.tsv", "events.json", "windows.zarr.zip")]
-    return paths
+        _tables.inherit(tree, f"desc-{name}_events.json")
+    _tables.descriptions(tree, selections)
 
 
-def _masks(version):
-    """Sidecar of the masks, with HED where the standard schema of the dataset's `version` knows the tags."""
-    versions = [version] if isinstance(version, str) else version or []
-    known = [re.fullmatch(r"(\d+)\.(\d+)\.\d+", str(each)) for each in versions]
-    if not any(each and (int(each[1]), int(each[2])) >= (8, 3) for each in known):
-        return MASKS
-    return {name: entry | ({"HED": MASKS_HED[name]} if name in MASKS_HED else {}) for name, entry in MASKS.items()}
-
-
-def _inherit(tree, ending):
-    """Put sidecars that are the same in all recordings of a task into one file at the top of the derivative."""
-    by_task = {}
-    for path in sorted(tree.rglob(f"sub-*_{ending}")):
-        by_task.setdefault(re.search(r"task-[^_]+", path.name)[0], []).append(path)
-    for task, paths in by_task.items():
-        if len({path.read_bytes() for path in paths}) == 1:
-            paths[0].rename(tree / f"{task}_{ending}")
-            for path in paths[1:]:
-                path.unlink()
+def _elsewhere(message, raw):
+    """A message without the place of the raw dataset on this machine, which is nobody else's business."""
+    for folder in {str(raw), str(raw.absolute()), str(raw.resolve())} - {".", "/"}:
+        message = message.replace(f"{folder}/", "")
+    return message
 
 
 def _link(source, target, copy=False):
@@ -215,52 +205,29 @@ def _link(source, target, copy=False):
         shutil.copyfile(source, target)
 
 
-def _json(path):
+def _json(path, needed=True):
     """JSON object of the raw dataset; a fault names the file."""
+    if not needed and not path.is_file():
+        return {}
     try:
         return dict(json.loads(path.read_text(encoding="utf-8-sig")))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is no JSON object ({error}): mend this file") from None
 
 
-def _description(raw, dataset):
-    origin = _json(raw / "dataset_description.json")
-    kept = ("License", "Authors", "HEDVersion", "HowToAcknowledge", "ReferencesAndLinks", "Funding", "EthicsApprovals")
-    source = {"URL": origin.get("DatasetDOI", f"file:{raw.name}")}
-    known = origin.get("SourceDatasets") or [source]
-    return {
-        "Name": f"{origin.get('Name', dataset)}: clean signals and windows",
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        **{key: origin[key] for key in kept if key in origin},
-        "GeneratedBy": [{"Name": "Hedgerow", "Version": __version__, "CodeURL": CODE_URL}],
-        "SourceDatasets": known,
-        "DatasetLinks": {"raw": next((each["URL"] for each in known if "URL" in each), f"file:{dataset}")},
-    }
+def _programs():
+    """Versions of Python, and of Snakemake where this job can see it."""
+    found = {"python": platform.python_version()}
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        found["snakemake"] = metadata.version("snakemake")
+    return found
 
 
-def _people(tree, raw, participants, split, published):
-    """participants.tsv of the published people with the study's fold, and its sidecar."""
-    here = {rec.split("/")[0] for rec in published}
-    people = participants[participants["participant_id"].isin(here)].copy()
-    if split is not None:
-        folds = dict(zip("sub-" + split["subject"].astype(str), split["fold"]))
-        people["split"] = [f"fold-{folds[name]}" if name in folds else pd.NA for name in people["participant_id"]]
-    table.write(tree / "participants.tsv", people)
-    source = raw / "participants.json"
-    sidecar = _json(source) if source.is_file() else {}
-    sidecar = {name: entry for name, entry in sidecar.items() if name in people}
-    if split is not None:
-        sidecar["split"] = {
-            "Description": "Fold of the study: the windows of a person are never in two folds",
-            "Levels": {name: f"people of {name}" for name in sorted(people["split"].dropna().unique())},
-        }
-    account.write(tree / "participants.json", sidecar)
-
-
-def _descriptions(tree, selections):
-    rows = [("desc-clean", "cleaned signal: drifts, bad channels and artefacts removed, all channels and samples kept")]
-    for name, block in selections.items():
-        queries = "; ".join(f"{label}: {query}" for label, query in block["classes"].items())
-        rows.append((f"desc-{name}", f"events with the windows that these HED queries select ({queries})"))
-    table.write(tree / "descriptions.tsv", pd.DataFrame(rows, columns=["desc_id", "description"]))
+def _commit():
+    """Commit of the workflow that runs; None where it is no clone, or git is not here."""
+    root = provenance.PACKAGE.parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
