@@ -413,7 +413,7 @@ def test_the_largest_deviation_is_of_its_array(monkeypatch, rng):
     ("ours", "theirs", "words"),
     [
         ({"a": {"b": [1.0, 2.0]}}, {"a": {"b": [1.0, 2.0005]}}, ""),
-        ({"a": {"b": [1.0, 2.0]}}, {"a": {"b": [1.0, 2.1]}}, "b: 1 of 2 are unlike, at [1] 2, there 2.1"),
+        ({"a": {"b": [1.0, 2.0]}}, {"a": {"b": [1.0, 2.1]}}, "b: 1 of 2 are unlike, at [1] 2.0, there 2.1"),
         ({"a": [{"n": 1}, {"n": 2}]}, {"a": [{"n": 1}, {"n": 3}]}, "a[1].n is 2, there 3"),
         ({"a": [1.0]}, {"a": [1.0, 2.0]}, "a[1] is not here; a: shape (1,), there (2,)"),
         ({"a": 1, "b": {}}, {"a": 1, "c": {}}, "b is here alone (and 1 more)"),
@@ -442,6 +442,29 @@ def test_weights_are_read_without_torch(tmp_path, rng):
     assert arrays.keys() == tensors.keys() and facts == {"format": "pt"}
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(arrays[name], (tensor.float() if name == "bfloat16" else tensor).numpy())
+
+
+def test_weights_are_held_against_the_largest_of_all(tmp_path):
+    """A bias of which nothing depends walks at random; one that counts does not."""
+    one = {"conv": np.array([1.0, -0.5]), "bias": np.array([1e-3, -2e-3])}
+    recorded.weights(tmp_path / "a.safetensors", **one)
+    for name, change, alike in (
+        ("bias", [-4e-3, 3e-3], True),
+        ("bias", [0.02, 0.0], False),
+        ("conv", [0.98, -0.5], False),
+    ):
+        recorded.weights(tmp_path / "b.safetensors", **one | {name: np.array(change)})
+        found = _alike.apart(tmp_path / "a.safetensors", tmp_path / "b.safetensors", record.WEIGHTS)
+        assert (not found.unlike) == alike and found.where == name
+        assert found.relative == pytest.approx(found.absolute)
+    assert _alike.apart(tmp_path / "a.safetensors", tmp_path / "b.safetensors", record.TRAINED).unlike
+
+
+def test_many_differences_in_a_file_are_told_in_short(tmp_path):
+    for name, value in (("a.json", 1.5), ("b.json", 2.5)):
+        account.write(tmp_path / name, {f"key{number}": value for number in range(9)})
+    said = _alike.apart(tmp_path / "a.json", tmp_path / "b.json", SOME).unlike
+    assert said.startswith("key0: 1 of 1 are unlike, at [0] 1.5, there 2.5; key1") and said.endswith("; and 6 more")
 
 
 def test_a_damaged_file_is_told_whatever_its_kind(here, there, rng):

@@ -18,6 +18,8 @@ OF_THE_RUN = {"device", "devices", "instructions", "torch", "versions", "digest"
 #: The same in a config (a dataset that moved is the same dataset), and in the description of a derivative.
 OF_THE_RUN |= {"path", "overrides", "Container"}
 
+#: How many faults of a file are told.
+SAID = 3
 #: Values that are compared at a time.
 BLOCK = 2**20
 #: Largest text that is compared line by line, in bytes.
@@ -32,7 +34,7 @@ class Apart(NamedTuple):
 
     #: What is not alike, as words; empty where all is within the tolerance.
     unlike: str
-    #: Largest difference of two numbers, and the same over the largest value of their array.
+    #: Largest difference of two numbers, and the same over the largest value of their array (or file, see `Tolerance`).
     absolute: float
     relative: float
     #: The array that the latter is of.
@@ -58,12 +60,15 @@ def apart(ours, theirs, tolerance):
         return Apart(f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})", 0.0, 0.0, "")
     unlike = _facts(facts, their_facts)
     unlike += [f"{name} is {'not there' if name in others else 'here alone'}" for name in sorted({*arrays} ^ {*others})]
-    worst = (0.0, 0.0, "")
+    worst, scale = (0.0, 0.0, ""), None
+    if tolerance.shared:
+        scale = max((_largest(each) for each in (*arrays.values(), *others.values())), default=0.0)
     for name in sorted({*arrays} & {*others}):
-        said, absolute, relative = _array(arrays[name], others[name], tolerance.of(name))
+        said, absolute, relative = _array(arrays[name], others[name], tolerance.of(name), scale)
         unlike += [f"{name}: {said}"] if said else []
         worst = max(worst, (absolute, relative, name), key=lambda each: each[1])
-    return Apart("; ".join(unlike), *worst)
+    more = f"; and {len(unlike) - SAID} more" if len(unlike) > SAID else ""
+    return Apart("; ".join(unlike[:SAID]) + more, *worst)
 
 
 def _facts(ours, theirs):
@@ -85,8 +90,8 @@ def _short(value):
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _array(ours, theirs, tolerance):
-    """What is unlike in two arrays as words, their largest difference, and this over their largest value."""
+def _array(ours, theirs, tolerance, scale=None):
+    """What is unlike in two arrays as words, their largest difference, and this over `scale`: their largest value."""
     if ours.shape != theirs.shape:
         return f"shape {ours.shape}, there {theirs.shape}", 0.0, 0.0
     a, b = ours.reshape(-1), theirs.reshape(-1)
@@ -95,7 +100,8 @@ def _array(ours, theirs, tolerance):
         count = int(np.count_nonzero(a.astype(object) != b.astype(object)))
         return f"{count} of {a.size} are unlike" if count else "", 0.0, 0.0
     whole = "f" not in kinds
-    scale, worst, count, at = max(_largest(a), _largest(b)), 0.0, 0, None
+    scale = max(_largest(a), _largest(b)) if scale is None else scale
+    worst, count, at = 0.0, 0, None
     for first in range(0, a.size, BLOCK):
         here, there = a[first : first + BLOCK], b[first : first + BLOCK]
         # what is not finite is judged by itself, whatever its differences come to
@@ -114,12 +120,12 @@ def _array(ours, theirs, tolerance):
     if not count:
         return "", worst, relative
     place = [int(each) for each in np.unravel_index(at, ours.shape)]
-    return f"{count} of {a.size} are unlike, at {place} {a[at]:.9g}, there {b[at]:.9g}", worst, relative
+    return f"{count} of {a.size} are unlike, at {place} {a[at]!s}, there {b[at]!s}", worst, relative
 
 
 def _largest(values):
-    """Largest finite magnitude of an array of numbers."""
-    found = 0.0
+    """Largest finite magnitude of an array of numbers; 0 of text."""
+    found, values = 0.0, values.reshape(-1) if values.dtype.kind in "fiub" else np.zeros(0)
     for first in range(0, values.size, BLOCK):
         part = np.abs(values[first : first + BLOCK].astype(np.float64))
         found = max(found, float(part[np.isfinite(part)].max(initial=0.0)))

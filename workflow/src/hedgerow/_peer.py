@@ -249,6 +249,8 @@ def _verdict(findings, broken):
     first = next((stage for stage in record.ORDER if stage in stages), "none")
     bad += f"{', ' if bad and broken else ''}{f'{len(broken)} changed there' if broken else ''}"
     why = (
-        f"; the first stage that differs is {first}, and what follows from it differs for that alone" if stages else ""
+        f"; the first stage that differs is {first}, and what follows from it may differ for that alone"
+        if stages
+        else ""
     )
     return [f"the two runs DIFFER: {bad} of {len(findings)} files{why}"]

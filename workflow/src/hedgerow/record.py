@@ -20,12 +20,13 @@ COLUMNS = ("path", "stage", "size", "sha256")
 class Tolerance(NamedTuple):
     """How far apart two numbers may be: ``relative`` times either, and ``absolute`` times the largest of their array.
 
-    Some arrays have a tolerance of their own, by name: ``named``.
+    Some arrays have a tolerance of their own, by name: ``named``. ``shared``: the largest is that of the whole file.
     """
 
     relative: float
     absolute: float
     named: dict | None = None
+    shared: bool = False
 
     def of(self, name):
         """Tolerance of one array."""
@@ -47,8 +48,10 @@ SUMS = Tolerance(1e-5, 1e-5)
 #: Replicates are drawn in float32; a count of them moves by one or two of the hundred that there are at least.
 REPLICATES = Tolerance(2e-4, 2e-4)
 MAPS = Tolerance(1e-4, 1e-5, {"ci_low": REPLICATES, "ci_high": REPLICATES, "p_bootstrap": Tolerance(0.0, 0.03)})
-#: Roundings grow with every step of a training: between devices only a short one stays within.
+#: Roundings grow with every step of a training: between devices only a short one stays within. Weights of which nothing
+#: depends (a bias before a normalisation) walk at random by as much as a step is long.
 TRAINED = Tolerance(1e-3, 1e-3)
+WEIGHTS = Tolerance(1e-3, 1e-2, shared=True)
 
 _D, _S = r"results/derivatives/[^/]+/[^/]+/", r"results/studies/[^/]+/"
 _G, _N, _P = rf"{_S}grid/[^/]+/", rf"{_S}networks/[^/]+/", rf"{_S}published/[^/]+/"
@@ -73,7 +76,8 @@ STAGES = [
     (rf"{_G}(maps\.zarr\.zip|summary\.tsv|account\.json)", "grid", MAPS),
     (rf"{_G}influence_[^/]+\.tsv", "influence", MAPS),
     (rf"{_S}split\.tsv", "split", EXACT),
-    (rf"{_N}seed-[^/]+(\.safetensors|_curve\.tsv|_account\.json)", "train", TRAINED),
+    (rf"{_N}seed-[^/]+\.safetensors", "train", WEIGHTS),
+    (rf"{_N}seed-[^/]+(_curve\.tsv|_account\.json)", "train", TRAINED),
     (rf"{_N}(predictions\.tsv|metrics\.json)", "evaluate", TRAINED),
     (rf"{_S}recovery_[^/]+\.json", "recovery", MAPS),
     (rf"{_P}features/[^/]+\.zarr\.zip", "publish", POWER),
