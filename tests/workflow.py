@@ -38,8 +38,12 @@ def nothing_to_do(text):
 
 
 def digests(folder):
-    """sha256 of every result below `folder`, by path: all but logs, benchmarks and caches of time stamps."""
-    passing = re.compile(r"results/(logs/|benchmarks/|index/[^/]+/sha256\.tsv|studies/[^/]+/record_cache\.tsv)")
+    """sha256 of every result below `folder`, by path: all but logs, benchmarks, caches of time stamps, what describes
+    the run itself (hours, versions), and what has digests of that."""
+    passing = re.compile(
+        r"results/(logs/|benchmarks/|index/[^/]+/sha256\.tsv|studies/[^/]+/(record(_cache)?\.tsv"
+        r"|published/(\.|[^/]+_validation\.json|[^/]+/(code/sha256sums|croissant\.json|ro-crate-metadata\.json))))"
+    )
     names = {path.relative_to(folder).as_posix() for path in Path(folder, "results").rglob("*") if path.is_file()}
     return {name: _sha256(Path(folder, name)) for name in names if not passing.match(name)}
 

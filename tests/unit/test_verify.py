@@ -421,7 +421,10 @@ def test_the_largest_deviation_is_of_its_array(monkeypatch, rng):
         ({"a": 1}, {"a": True}, "a is 1, there (True, 'yes')"),
         ({"a": 1}, {"a": 1.5}, "a is 1, there 'a number'; a is not there"),
         ({"a": 1, "device": "cpu", "versions": {"numpy": "1"}}, {"a": 1, "device": "cuda", "versions": {}}, ""),
-        ({"a": {"digest": "1"}}, {"a": {"digest": "2"}}, ""),
+        ({"digest": "1", "bytes": 1}, {"digest": "2", "bytes": 2}, ""),
+        ({"GeneratedBy": [{"Container": {"Tag": "1"}}]}, {"GeneratedBy": [{"Container": {"Tag": "2"}}]}, ""),
+        # names that people choose may be these words
+        ({"models": {"digest": {"n": 1}}}, {"models": {"digest": {"n": 2}}}, "models.digest.n is 1, there 2"),
     ],
 )
 def test_accounts_are_alike_but_for_where_they_were_made(tmp_path, ours, theirs, words):

@@ -5,6 +5,7 @@ be equal, but for those under `OF_THE_RUN`; arrays too, but for numbers with a f
 """
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +14,12 @@ import yaml
 
 from . import store, table
 
-#: Keys of an account that tell where and by what it was made, or digest what is held against its peer itself.
-OF_THE_RUN = {"device", "devices", "instructions", "torch", "versions", "digest", "weights_sha256", "sums"}
-#: The same in a config (a dataset that moved is the same dataset), and in the description of a derivative.
-OF_THE_RUN |= {"path", "overrides", "Container"}
+#: Places in an account that tell where and by what it was made, or what the files were that are held against each other
+#: themselves; in a config where a dataset lies (one that moved is the same dataset); in a description the containers.
+OF_THE_RUN = re.compile(
+    r"device|devices(\[\d+\])?|instructions|torch|versions(\..*)?|digest|weights_sha256|sums|bytes"
+    r"|datasets\.[^.]+\.path|overrides|GeneratedBy\[\d+\]\.Container(\..*)?"
+)
 
 #: How many faults of a file are told.
 SAID = 3
@@ -177,9 +180,10 @@ def _flat(content):
     pending = [("", "", content)]
     while pending:
         place, name, value = pending.pop()
+        if OF_THE_RUN.fullmatch(place):
+            continue
         if isinstance(value, dict) and value:
-            named = [(f"{place}.{key}".lstrip("."), str(key), value[key]) for key in value if key not in OF_THE_RUN]
-            pending += reversed(named)
+            pending += reversed([(f"{place}.{key}".lstrip("."), str(key), each) for key, each in value.items()])
         elif isinstance(value, list) and value:
             pending += [(f"{place}[{at}]", name, each) for at, each in reversed(list(enumerate(value)))]
         elif isinstance(value, float):

@@ -82,7 +82,7 @@ def find(study, against):
 
 
 def _recorded(name, path, find):
-    if os.path.exists(record.place(name)) and os.path.samefile(path, record.place(name)):
+    if os.path.realpath(path) == os.path.realpath(record.place(name)):
         raise ConfigError(f"config: against: {path} is the record of this very run; name that of another")
     named, entries = record.read(path)
     if named != name:
@@ -115,7 +115,7 @@ def _tree(study, table, folder):
             f"config: against: of which dataset is {table}? Give its folder the name of one: {nearest(named, datasets)}"
         )
     own = f"results/studies/{study.config['study']}/published/{named if named in datasets else datasets[0]}"
-    if os.path.exists(f"{own}/{SUMS}") and os.path.samefile(table, f"{own}/{SUMS}"):
+    if os.path.realpath(table) == os.path.realpath(f"{own}/{SUMS}"):
         raise ConfigError(f"config: against: {folder or table} is of this very run; name that of another")
     digests = {f"{own}/{each}": sha256 for each, sha256 in digests.items()}
     digests[f"{own}/{SUMS}"] = sums.of(table.parent, [table.name])[table.name]

@@ -35,7 +35,7 @@ class Tolerance(NamedTuple):
 
 #: The same bytes.
 EXACT = "exact"
-#: Files that describe the run itself (hours, versions, digests of other files, pictures): they may differ.
+#: Files that describe the run itself (its code, versions and hours, digests of other files, pictures): they may differ.
 TOLD = "told"
 #: The same values, whatever bytes they are packed in.
 SAME = Tolerance(0.0, 0.0)
@@ -82,7 +82,7 @@ STAGES = [
     (rf"{_S}recovery_[^/]+\.json", "recovery", MAPS),
     (rf"{_P}features/[^/]+\.zarr\.zip", "publish", POWER),
     (rf"{_P}(code/config\.yaml|dataset_description\.json)", "publish", SAME),
-    (rf"{_P}(code/sha256sums|ro-crate-[^/]+|croissant\.json)", "publish", TOLD),
+    (rf"{_P}(code/(sha256sums|Snakefile|hedgerow\.zip)|ro-crate-metadata\.json|croissant\.json)", "publish", TOLD),
     (rf"{_P}.+", "publish", EXACT),
     (rf"{_S}published/[^/]+_validation\.json", "publish", SAME),
     (rf"{_S}report\.html", "report", TOLD),
