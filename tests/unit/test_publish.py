@@ -22,6 +22,7 @@ from hedgerow import (
     config,
     hed,
     io,
+    log,
     publish,
     simulate,
     store,
@@ -334,6 +335,8 @@ def test_the_readme_says_what_the_accounts_say(made, tree):
     for label in ("tone", "click"):
         counts = [int((each == label).sum()) for each in rows]
         assert f"| {label} | `{label.capitalize()}` | {sum(counts)} | {sum(map(bool, counts))} |" in text
+    task = json.loads((made[0] / f"raw/{REC.format(1, 1)}_eeg.json").read_text())["TaskDescription"]
+    assert f"- Task `sounds`: {task}\n" in text
     assert "2 recordings of 2 people" in text and "0.7 minutes of EEG" in text
     assert "| samples repaired | 5.0 % | in all |" in text  # of the one where it was looked for
     assert "| time beyond repair, marked and kept | 6.2 % | 0 % to 12 % |" in text
@@ -341,7 +344,18 @@ def test_the_readme_says_what_the_accounts_say(made, tree):
     assert "fold-1 has 1 person, fold-2 has 1 person" in text and "with seed 7, evened out by sex" in text
     gone = REC.format(3, 3)
     assert f"- `{gone[7 + 4 :]}` (not-finite): {gone}_eeg.vhdr: 3 samples are NaN: repair the file" in text
-    assert str(made[0]) not in text
+    assert str(made[0]) not in text and "More than half" not in text
+
+
+def test_the_readme_names_recordings_that_are_mostly_repair(made, tmp_path):
+    folder, stems = made
+    again = [Path(shutil.copytree(stem.parents[1], tmp_path / stem.parts[-3])) / "eeg" / stem.name for stem in stems]
+    path = f"{again[1]}_desc-clean_account.json"
+    asr = {"action": "repair", "cutoff": 20, "changed": 0.45}
+    account.write(path, account.read(path) | {"asr": asr, "bad_share": 0.06})
+    _gather(folder, again, tmp_path / "a")
+    text = (tmp_path / "a/README.md").read_text(encoding="utf-8")
+    assert f"- More than half of {stems[1].name} was repaired or is beyond repair: look at it" in text
 
 
 def test_what_the_readme_shows_can_be_run(tree, monkeypatch, tmp_path):
@@ -451,6 +465,24 @@ def test_a_description_carries_over_what_stays_true(copy):
     ]
     account.write(copy / "dataset_description.json", found)
     assert validation.official(copy)["errors"] == 0
+
+
+def test_images_come_by_the_environment(monkeypatch):
+    monkeypatch.delenv("HEDGEROW_IMAGES", raising=False)
+    assert log.images() == {}
+    images = {"signal": "/work/it's: here/signal.sif", "publish": None}
+    monkeypatch.setenv("HEDGEROW_IMAGES", yaml.safe_dump(images))  # as workflow/rules/common.smk does
+    assert log.images() == images
+
+
+def test_a_derivative_without_any_recording_is_still_one(made, tmp_path):
+    folder, stems = made
+    done = _gather(folder, stems[2:], tmp_path / "a")
+    publish.seal(tmp_path / "a", study="x", usage=USED, versions={})
+    assert done["published"] == [] and len(done["left_out"]) == 1
+    text = (tmp_path / "a/README.md").read_text(encoding="utf-8")
+    assert "0 recordings of 0 people, 0.0 minutes" in text and "## Load it" not in text
+    assert table.read(tmp_path / "a/manifest.tsv").empty
 
 
 def test_the_version_of_bids_is_that_of_the_validator(tree):

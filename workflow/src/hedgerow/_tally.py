@@ -1,10 +1,14 @@
 """What the accounts of a dataset's recordings say, summed up as they come: a few numbers of each are kept."""
 
+import re
 from array import array
 from statistics import median
 
 #: Reasons for which an account of the cleaning names a channel as bad.
 BAD = ("marked", "flat", "noisy", "uncorrelated")
+
+#: Share of a recording, repaired or beyond repair, above which it is named.
+DOUBTFUL = 0.5
 
 #: What is told of every recording: rows of the table, and how a value is written.
 MEASURES = {
@@ -30,11 +34,12 @@ class Tally:
     """
 
     def __init__(self, selections):
-        self.published, self.left, self.versions = [], [], {}
+        self.published, self.left, self.versions, self.tasks = [], [], {}, {}
         self.windows = {
             name: {"classes": {label: [0, set()] for label in block["classes"]}, "without": {}, "shapes": set()}
             for name, block in selections.items()
         }
+        self.doubtful = []
         self._values = {name: array("d") for name in MEASURES}
         self._counts = dict.fromkeys(("uneven", "unplaced", "skipped"), 0)
 
@@ -42,21 +47,27 @@ class Tally:
         """Note a recording that is not published."""
         self.left.append({"rec": rec, "reason": reason, "message": " ".join(message.split())})
 
-    def add(self, rec, account, stores):
+    def add(self, rec, account, sidecar, stores):
         """Note a published recording.
 
         Parameters
         ----------
         rec : str
-        account : dict
-            Of its cleaning.
+        account, sidecar : dict
+            Of its clean signal.
         stores : dict of str to dict
             By selection the attributes of its windows store.
         """
         self.published.append(rec)
+        task = re.search(r"_task-([^_]+)", rec)
+        if task and not self.tasks.get(task[1]):
+            told = sidecar.get("TaskDescription")
+            self.tasks[task[1]] = " ".join(told.split()) if isinstance(told, str) and told != "n/a" else None
         bad = {name for reason in BAD for name in account.get(reason) or ()}
         asr = account.get("asr") or {}
         repaired = asr.get("changed") if asr.get("action", "repair") == "repair" else None
+        if (repaired or 0) + (account.get("bad_share") or 0) > DOUBTFUL:
+            self.doubtful.append(rec.rsplit("/", 1)[-1])
         seen = {"bad": len(bad), "interpolated": len(account.get("interpolated") or ()), "repaired": repaired}
         seen |= {"removed": account.get("variance_removed"), "beyond": account.get("bad_share")}
         for name, values in self._values.items():
@@ -98,6 +109,8 @@ class Tally:
             "people": len({rec.split("/")[0] for rec in self.published}),
             "amount": f"{seconds / 3600:,.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes",
             "windows": windows,
+            "tasks": sorted((name, told) for name, told in self.tasks.items() if told),
+            "doubtful": self.doubtful,
             "measures": rows,
             "below_rank": any(rank < count for rank, count in zip(ranks, channels)),
             "beyond": any(self._values["beyond"]),

@@ -165,7 +165,7 @@ def _recording(tree, stem, selections, tally, raw):
         tally.leave(rec, found["reason"], _elsewhere(found["message"], raw))
         return []
     cut = {name: account.attributes(f"{stem}_desc-{name}_windows.zarr.zip") for name in selections}
-    tally.add(rec, found, cut)
+    tally.add(rec, found, _json(Path(f"{stem}_desc-clean_eeg.json")), cut)
     endings = ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "events.tsv", "account.json")
     names = [f"clean_{ending}" for ending in endings]
     kept = [name for name, attrs in cut.items() if attrs["account"]["status"] == "ok"]
