@@ -82,6 +82,14 @@ def test_a_study_without_networks_or_models_has_the_rest(made):
     assert not any(re.search("/(grid|networks)/|/standard/features/|feature-", path) for path in found)
 
 
+def test_the_record_waits_for_all_that_is_the_studys_own(made):
+    """What it does not wait for belongs to recordings and trees, of which manifests and validations tell."""
+    own = set(record.of_study(made))
+    rest = {record.stage(path)[0] for path in set(record.results(made)) - own}
+    assert own < set(record.results(made))
+    assert rest == {"index", "freeze", "selection", "clean", "windows", "publish"}
+
+
 def test_a_result_that_is_not_there_is_named(made):
     Path(f"{S}/grid/m/rows.tsv").unlink()
     with pytest.raises(

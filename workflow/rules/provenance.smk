@@ -4,16 +4,20 @@ needs  everything that the study made
 makes  results/studies/<study>/record.tsv    stage, size and digest of every result; `snakemake verify` tells, makes nothing
 """
 
+from hedgerow.record import of_study
+
 
 rule record:
     """Note stage, size and digest of every result of the study."""
     input:
-        # which rest on all others
+        # known before any dataset is indexed, and resting on all that follows from it
         report="results/studies/<study>/report.html",
         validations=expand(
             "results/studies/<study>/published/{dataset}_validation.json",
             dataset=config["datasets"],
         ),
+        # what a page made from it need not show: another result, and the same page
+        results=lambda w: of_study(STUDY),
     output:
         "results/studies/<study>/record.tsv",
     log:

@@ -120,7 +120,26 @@ def place(study):
 
 
 def results(study):
-    """Paths of all results of a study: its recordings', its tables, grids, networks and published trees.
+    """Paths of all results of a study: those `of_study`, its recordings' and its published trees'.
+
+    Parameters
+    ----------
+    study : hedgerow.study.Study
+
+    Returns
+    -------
+    list of str
+    """
+    found, folder = of_study(study), os.path.dirname(place(study.config["study"]))
+    for dataset in study.config["datasets"]:
+        found += _per_recording(study, dataset)
+        tree = f"{folder}/published/{dataset}"
+        found += [f"{tree}/{name}" for name in sums.files(tree, ["*.tmp"])] if os.path.isdir(tree) else []
+    return found
+
+
+def of_study(study):
+    """Paths of the results that are the study's own, on which its record waits: some tell of all recordings.
 
     Parameters
     ----------
@@ -132,19 +151,15 @@ def results(study):
     """
     config, folder = study.config, os.path.dirname(place(study.config["study"]))
     found = [f"{folder}/config.yaml", *study.split_table(), *(study.manifest(name) for name in config["selections"])]
-    for dataset in config["datasets"]:
-        found += _per_recording(study, dataset)
-        if config["datasets"][dataset]["source"] == "simulate":
-            found.append(f"{folder}/recovery_{dataset}.json")
-        tree = f"{folder}/published/{dataset}"
-        found.append(f"{tree}_validation.json")
-        found += [f"{tree}/{name}" for name in sums.files(tree, ["*.tmp"])] if os.path.isdir(tree) else []
+    for dataset, block in config["datasets"].items():
+        found.append(f"{folder}/published/{dataset}_validation.json")
+        found += [f"{folder}/recovery_{dataset}.json"] if block["source"] == "simulate" else []
     for model in config["models"]:
         found += study.grid(model, "design.json", "rows.tsv", "choice.json", "maps.zarr.zip", "summary.tsv")
         found += [*study.grid(model, "account.json"), *study.moments(model)]
     for network in config["networks"]:
         found += [
-            path for end in (".safetensors", "_curve.tsv", "_account.json") for path in study.trained(network, end)
+            each for end in (".safetensors", "_curve.tsv", "_account.json") for each in study.trained(network, end)
         ]
         found += [f"{folder}/networks/{network}/{name}" for name in ("predictions.tsv", "metrics.json")]
     return [*found, *study.features(), *study.influences(), f"{folder}/report.html"]
