@@ -74,7 +74,7 @@ def test_sha256sum_agrees(tree):
 
 
 def test_names_that_are_no_utf8_keep_their_bytes(tmp_path):
-    name = os.fsdecode(b"caf\xe9")
+    name = os.fsdecode(b"a\xe9")
     (tmp_path / name).write_bytes(b"x")
     sums.write(tmp_path / "sums", sums.of(tmp_path, [name], tmp_path / "cache"))
     assert sums.read(tmp_path / "sums") == sums.of(tmp_path, [name], tmp_path / "cache")
