@@ -42,7 +42,7 @@ SOUND = {"bad_segments": [], "asr": None, "flat": [], "interpolated": [], "bad_s
 SELECTION = {"classes": {"tone": "Tone", "click": "Click"}, "tmin": -0.1, "tmax": 0.4, "sfreq": 125}
 STUDY = {
     "study": "x",
-    "datasets": {"a": {"source": "path", "path": "raw"}},
+    "datasets": {"a": {"source": "path", "path": "/lab/of/ours/raw"}, "b": {"source": "simulate"}},
     "selections": {"sounds": SELECTION, "never": {**SELECTION, "classes": {"no": "Tone || Car"}}},
 }
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -264,6 +264,14 @@ def test_sidecars_of_a_task_that_are_alike_stand_at_the_top(tmp_path):
         "sub-02/sub-02_task-b_desc-s_events.json",
         "task-a_desc-s_events.json",
     ]
+
+
+def test_the_config_tells_no_place_on_this_machine(tree):
+    text = (tree / "code/config.yaml").read_text()
+    kept, study = yaml.safe_load(text), config.complete(STUDY, SCHEMA)
+    assert kept["datasets"]["a"].pop("path") == "raw" and "/lab" not in text
+    study["datasets"]["a"].pop("path")
+    assert kept == study
 
 
 def test_what_was_published_before_is_replaced(made, tree, tmp_path):

@@ -89,7 +89,7 @@ def gather(
     stores = [path for stem in map(str, stems) for path in _recording(tree, stem, settings["selections"], tally, raw)]
     for path in map(Path, features):
         _link(path, tree / "features" / path.name)
-    _link(Path(config), tree / "code" / "config.yaml", copy=True)
+    _settings(tree / "code" / "config.yaml", settings)
     table.write(tree / "manifest.tsv", store.manifest(stores, tree))
     told = {"split": split, "method": method, "sidecar": _json(raw / "participants.json", needed=False)}
     people = _tables.people(tree, participants, tally.published, dataset=dataset, **told)
@@ -173,6 +173,14 @@ def _recording(tree, stem, selections, tally, raw):
     for name in names:
         _link(Path(f"{stem}_desc-{name}"), tree / f"{rec}_desc-{name}")
     return [tree / f"{rec}_desc-{name}_windows.zarr.zip" for name in kept]
+
+
+def _settings(path, settings):
+    """Write the merged config; of a dataset's place on this machine its name alone, the rest is nobody else's business."""
+    for block in settings["datasets"].values():
+        block["path"] = block["path"] and Path(block["path"]).name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def _top(tree, raw, description, selections):
