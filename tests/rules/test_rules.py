@@ -59,7 +59,7 @@ RULES = {
     "config": (f"{S}/config.yaml", [f"{S}/config.yaml"]),
     "publish": (
         f"{S}/published/tiny_validation.json",
-        [f"{S}/published/tiny_validation.json", f"{S}/published/tiny/README"],
+        [f"{S}/published/tiny_validation.json", f"{S}/published/tiny/README.md"],
     ),
     "report": (f"{S}/report.html", [f"{S}/report.html"]),
     "record": (f"{S}/record.tsv", [f"{S}/record.tsv"]),

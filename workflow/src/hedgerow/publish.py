@@ -176,7 +176,7 @@ def _recording(tree, stem, selections, tally, raw):
 
 
 def _settings(path, settings):
-    """Write the merged config; of a dataset's place on this machine its name alone, the rest is nobody else's business."""
+    """Write the merged config; of a dataset's place on this machine its name alone, all else is nobody's business."""
     for block in settings["datasets"].values():
         block["path"] = block["path"] and Path(block["path"]).name
     path.parent.mkdir(exist_ok=True)
