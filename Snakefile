@@ -23,6 +23,7 @@ include: "workflow/rules/grid.smk"
 include: "workflow/rules/networks.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/publish.smk"
+include: "workflow/rules/upload.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/provenance.smk"
 

@@ -15,7 +15,7 @@ RULE_FILES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 
 #: Rules that print what there is to say, and make nothing.
-ONLY_TELL = {"why", "verify"}
+ONLY_TELL = {"why", "verify", "preview"}
 
 #: Modules that may be imported whenever the Snakefile is parsed: standard library only.
 PARSED = "_annex account cluster config fetch filters grid/_lags grid/choice layout overrides progress".split()
@@ -26,10 +26,10 @@ ON_GPU = {"spectra", "bootstrap", "train", "evaluate"}
 
 
 def rules():
-    """Text of every rule by name."""
+    """Text of every rule by name, but of those that only collect what others make."""
     found = {}
     for path in RULE_FILES:
-        for part in re.split(r"^(?=rule |checkpoint )", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        for part in re.split(r"^(?=rule (?!all_)|checkpoint )", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
             found[re.match(r"\w+ (\w+):", part).group(1)] = part
     return found
 
@@ -40,7 +40,7 @@ def test_a_rule_has_everything(name):
     wanted = ["log", "conda", "container", "threads", "resources", "message", "script"]
     # what only tells has nothing to keep: it always runs
     wanted += ["output"] if name not in ONLY_TELL else []
-    # the log tells what a job used, too: a further file (and two folders) for each of thousands of recordings is too much
+    # the log tells what a job used, too; for each of thousands of recordings a further file and two folders are too many
     measured = name not in ONLY_TELL and not re.search(r"results/logs/\S+\{rec\}", text)
     assert ("    benchmark:" in text) == measured
     for directive in wanted:
