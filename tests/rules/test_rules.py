@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import ROOT
 from hedgerow import account, record, table
@@ -183,7 +184,8 @@ def test_every_rule_is_tested():
         for line in file.read_text(encoding="utf-8").splitlines()
         if line.startswith(("rule ", "checkpoint "))
     }
-    assert names == set(RULES) | ELSEWHERE | {"why", "verify", "scratch", "bootstrap", "grid"}
+    told = {"why", "verify", "preview"}
+    assert names == set(RULES) | ELSEWHERE | told | {"scratch", "bootstrap", "grid"} | {"upload", "all_uploads"}
 
 
 def test_accounts_say_what_was_done(tiny):
@@ -204,6 +206,31 @@ def test_accounts_say_what_was_done(tiny):
 
 
 def test_the_files_of_a_recording_stay_within_their_budget(tiny):
-    every = [path for path in Path(tiny, "results").rglob("*") if path.is_file() and "sub-02" in str(path)]
-    raw_and_published = [path for path in every if "/raw/" in str(path) or "/published/" in str(path)]
-    assert len(every) - len(raw_and_published) <= 30
+    """Two selections; folders count, too, and what is published is linked, not copied."""
+    every = [path for path in Path(tiny, "results").rglob("*") if "sub-02" in str(path) and "/raw/" not in str(path)]
+    assert len({path.stat().st_ino for path in every}) <= 30
+    published = [path for path in every if "/published/" in str(path) and path.is_file()]
+    assert len(published) <= 12
+    others = {path.stat().st_ino for path in every if "/published/" not in str(path)}
+    assert {path.stat().st_ino for path in published} <= others
+
+
+def test_an_upload_is_told_sent_and_not_sent_again(tiny, tmp_path):
+    _copy(tiny / "results", tmp_path / "results")
+    study, place = yaml.safe_load(TINY.read_text(encoding="utf-8")), tmp_path / "shared"
+    study["uploads"] = {"disk": {"kind": "folder", "path": f"{place}/{{dataset}}"}}
+    config = tmp_path / "study.yaml"
+    config.write_text(yaml.safe_dump(study, sort_keys=False))
+    tree = tiny / S / "published/tiny"
+    assert nothing_to_do(run(tmp_path, config, "--dry-run"))  # where it goes is no part of what is made
+    text = run(tmp_path, config, "preview")
+    names = [path.relative_to(tree) for path in tree.rglob("*") if path.is_file()]
+    assert f"new: {len(names)} files" in text and "README.md" in text and planned(text) == {"preview": 1}
+    assert not place.exists()
+    assert run(tmp_path, config, "all_uploads").count("Finished jobid") == 2  # and all_uploads itself
+    assert {name: _sha256(tree / name) for name in names} == {name: _sha256(place / "tiny" / name) for name in names}
+    assert len([path for path in place.rglob("*") if path.is_file()]) == len(names)
+    done = account.read(tmp_path / S / "uploads/disk/tiny.json")
+    assert done["put"] == done["files"] == len(names) and done["licence"] == "allowed"
+    assert nothing_to_do(run(tmp_path, config, "all_uploads", "--dry-run"))
+    assert "in all: nothing to do" in run(tmp_path, config, "preview")

@@ -137,3 +137,5 @@ def test_containers_are_shown_the_datasets_outside_the_working_directory(tmp_pat
     assert binds("../..") == f"{data}:{data}"
     assert binds(str(store), given="/scratch") == f"/scratch,{store}:{store}:ro"
     assert binds(str(store), given=f"{store}:{store}:ro") == f"{store}:{store}:ro"
+    for against in (store, store / "results/studies/x", store / "record.tsv"):
+        assert config.binds({}, against=str(against)) == f"{store}:{store}:ro"

@@ -8,12 +8,14 @@ from hedgerow import cluster, progress
 gc.set_threshold(100_000, 50, 1000)
 
 PROFILE = cluster.profile(sys.argv)
+#: Rules that print what there is to say, and make nothing.
+ONLY_TELL = {"why", "verify", "preview"}
 
 
 onstart:
     STUDY.place()
-    # `why` and `verify` read what is there, whatever state that is in
-    told = set(workflow.dag_settings.targets or ["all"]) <= {"why", "verify"}
+    # they read what is there, whatever state that is in
+    told = set(workflow.dag_settings.targets or ["all"]) <= ONLY_TELL
     leftovers = None if told else cluster.leftovers(os.getcwd())
     if leftovers:
         raise WorkflowError(leftovers)
@@ -25,7 +27,7 @@ onstart:
 
 
 onsuccess:
-    if not set(workflow.dag_settings.targets or ["all"]) <= {"why", "verify"}:
+    if not set(workflow.dag_settings.targets or ["all"]) <= ONLY_TELL:
         print(STUDY.summary())
 
 

@@ -324,7 +324,7 @@ def folders(config):
     ]
 
 
-def binds(datasets, given="", written=()):
+def binds(datasets, given="", written=(), against=None):
     """What a container must be shown beside the working directory: the folders of `datasets` that are here, read-only.
 
     Parameters
@@ -335,6 +335,8 @@ def binds(datasets, given="", written=()):
         ``APPTAINER_BIND`` as it is.
     written : iterable of pathlib.Path
         Folders that are written (`folders`); of one that is not there yet, the next one above it is shown.
+    against : str, optional
+        Another run, or its record, which is read.
 
     Returns
     -------
@@ -342,11 +344,13 @@ def binds(datasets, given="", written=()):
         ``APPTAINER_BIND`` as it should be.
     """
     found = given.split(",") if given else []
-    for block in datasets.values():
-        if block["source"] == "path":
-            folder = Path(os.path.abspath(Path(block["path"]).expanduser()))
-            # the workflow names the place as it is given, links inside a dataset may name it as it is
-            found += [_bind(place) for place in (folder, folder.resolve()) if place.is_dir() and not _shown(place)]
+    read = [Path(block["path"]).expanduser() for block in datasets.values() if block["source"] == "path"]
+    if against:
+        other = Path(against.split("/results/studies/")[0]).expanduser()
+        read.append(other if other.is_dir() else other.parent)
+    for folder in (Path(os.path.abspath(path)) for path in read):
+        # the workflow names the place as it is given, links inside a dataset may name it as it is
+        found += [_bind(place) for place in (folder, folder.resolve()) if place.is_dir() and not _shown(place)]
     for folder in written:
         place = next(place for place in (folder, *folder.parents) if place.is_dir())
         # what would be made at the very top is no folder to be shown: the job will say that it cannot write there
