@@ -20,6 +20,8 @@ def _module(path):
 generate = _module(ROOT / "envs/generate.py")
 FAMILIES = [family for family in generate.FAMILIES if family != "runner"]
 
+OPTIONAL = {*sys.stdlib_module_names, "cupy", "fsspec", "hedgerow"}
+
 #: What a family must not be able to import: the work of the others.
 FOREIGN = {
     "signal": {"torch", "safetensors", "snakemake"},
@@ -47,12 +49,12 @@ def uses(family):
 
 
 def _imported(tree):
-    """Absolute imports of a file that are no part of Python; cupy is everywhere optional."""
+    """Absolute imports of a file that are no part of Python; cupy and fsspec are everywhere optional."""
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module]
-        yield from (name for name in names if name.split(".")[0] not in {*sys.stdlib_module_names, "cupy", "hedgerow"})
+        yield from (name for name in names if name.split(".")[0] not in OPTIONAL)
 
 
 def can_import(python, names, foreign=(), path=()):
