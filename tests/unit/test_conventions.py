@@ -40,7 +40,7 @@ def test_a_rule_has_everything(name):
     wanted = ["log", "conda", "container", "threads", "resources", "message", "script"]
     # what only tells has nothing to keep: it always runs
     wanted += ["output"] if name not in ONLY_TELL else []
-    # the log tells what a job used, too; for each of thousands of recordings a further file and two folders are too many
+    # the log tells the same; a file and two folders more for each of thousands of recordings are too many
     measured = name not in ONLY_TELL and not re.search(r"results/logs/\S+\{rec\}", text)
     assert ("    benchmark:" in text) == measured
     for directive in wanted:

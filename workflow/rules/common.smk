@@ -34,8 +34,7 @@ try:
     IMAGES = settings.images(config.pop("images"), ROOT / "containers/images.json", "apptainer" in DEPLOYMENT)
     if "apptainer" in DEPLOYMENT:
         SHOWN = (config["datasets"], os.environ.get("APPTAINER_BIND", ""), settings.folders(config), AGAINST)
-        os.environ["APPTAINER_BIND"] = settings.binds(*SHOWN)
-        os.environ["HEDGEROW_IMAGES"] = yaml.safe_dump(IMAGES)
+        os.environ.update(APPTAINER_BIND=settings.binds(*SHOWN), HEDGEROW_IMAGES=yaml.safe_dump(IMAGES))
     listed = lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings
     STUDY = Study(config, listed, workflow.remote_exec)
     STUDY.check()
