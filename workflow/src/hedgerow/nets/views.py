@@ -47,9 +47,9 @@ def to_braindecode(windows):
 
     Items are ``(X, y, crop_inds)`` with X in µV, as its networks want it: from values in V they learn nothing, for
     their normalisation takes these for zero. So do not scale them again. The epochs within (``datasets[0].windows``)
-    are in V as everywhere in MNE, and so is what ``save`` writes; their metadata are the `table`. The description has
-    the columns that have one value in each recording: subject, split, and what else is known of people. All samples
-    are held in memory.
+    are in V as everywhere in MNE, and so is what ``save`` and ``push_to_hub`` write; their metadata are the `table`.
+    The description has the columns that have one value in each recording: subject, split, and what else is known of
+    people. All samples are held in memory.
     """
     try:
         from braindecode.datasets import BaseConcatDataset, WindowsDataset
