@@ -356,12 +356,22 @@ class TestViews:
         assert epochs.times[0] == 0.0
 
     def test_electrodes_are_where_the_store_says(self, tmp_path, cache):
-        pytest.importorskip("mne")
-        places = [[0.0, 0.08, 0.05], [0.0, 0.0, 0.1], [np.nan] * 3]
-        publish(tmp_path / "a", people=1, positions=places)
-        epochs = store.Windows(tmp_path / "a").to_mne()
-        np.testing.assert_allclose(epochs.info["chs"][1]["loc"][:3], places[1])
-        assert np.isnan(epochs.info["chs"][2]["loc"][:3]).all()
+        mne = pytest.importorskip("mne")
+        standard = mne.channels.make_standard_montage("colin27_1005")
+        there = standard.get_positions()["ch_pos"]
+        publish(tmp_path / "a", people=1, positions=[there["Fpz"], there["Cz"], [np.nan] * 3], names=["Fpz", "Cz", "X"])
+        found = [channel["loc"][:3] for channel in store.Windows(tmp_path / "a").to_mne().info["chs"]]
+        info = mne.create_info(["Fpz", "Cz"], 25.0, "eeg").set_montage(standard)
+        np.testing.assert_allclose(found[:2], [channel["loc"][:3] for channel in info["chs"]], atol=1e-6)
+        assert np.isnan(found[2]).all()
+
+    def test_a_column_of_one_value_is_read_from_the_head(self, tmp_path, cache):
+        """Of which Zarr writes nothing."""
+        paths = [tmp_path / "a_windows.zarr.zip"]
+        told = {"names": ["a"], "sfreq": 25.0, "tmin": 0.0, "attrs": {"selection": "x"}}
+        store.write(paths[0], np.ones((4, 1, 5)), index(4, labels=("closed",)).assign(event=0, hed="Red"), **told)
+        found = store.Windows(paths).table
+        assert set(found["label"]) == {"closed"} and set(found["event"]) == {0} and set(found["hed"]) == {"Red"}
 
     def test_xarray_has_the_table_as_coordinates(self, made, cache):
         pytest.importorskip("xarray")

@@ -9,7 +9,7 @@ the first bytes of a file tell everything else; `manifest` says how many these a
 =============  =============================================================================================
 member         content
 =============  =============================================================================================
-attributes     ``names``, ``positions`` (m, head coordinates, or null), ``sfreq`` (Hz), ``tmin`` (s, time of the
+attributes     ``names``, ``positions`` (m, template, or null), ``sfreq`` (Hz), ``tmin`` (s, time of the
                first sample of a window), ``unit``, ``columns`` (of the index), ``account``, and what the caller adds
 ``signal``     (window, channel, time), int16 in steps of ``scale`` or float32 in µV; one shard of chunks of 16 windows
 ``scale``      (channel) µV per step
@@ -78,7 +78,7 @@ def write(path, signal, table, *, names, sfreq, tmin, positions=None, dtype="int
     tmin : float
         Time of the first sample of a window in s.
     positions : array_like, shape (channels, 3), optional
-        In m, head coordinates; NaN where unknown.
+        In m, in the frame of the 10-05 template (`hedgerow.io.positions`); NaN where unknown.
     dtype : {"int16", "float32"}
         How samples are kept; see the module for the error.
     attrs : dict, optional

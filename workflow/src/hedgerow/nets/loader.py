@@ -56,8 +56,8 @@ class Windows(Dataset):
         int64 numbers of `classes`, or float32.
     classes : list of str or None
     names, sfreq, tmin, positions
-        Channels, rate in Hz, time of the first sample in s, and positions of the electrodes (m, head coordinates; None
-        where unknown).
+        Channels, rate in Hz, time of the first sample in s, and positions of the electrodes (m, in the frame of
+        the 10-05 template; None where unknown).
     shape : tuple of int
         (windows, channels, samples).
 

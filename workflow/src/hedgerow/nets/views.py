@@ -26,7 +26,10 @@ def to_mne(windows):
     )
     placed = {name: where for name, where in zip(windows.names, windows.positions or ()) if where is not None}
     if placed:
-        montage = mne.channels.make_dig_montage(placed, coord_frame="head")
+        # by its nasion and ears MNE turns the frame of the template into that of the head, 5 cm lower
+        template = mne.channels.make_standard_montage("colin27_1005").get_positions()
+        ears = {name: template[name] for name in ("nasion", "lpa", "rpa", "coord_frame")}
+        montage = mne.channels.make_dig_montage(placed, **ears)
         epochs.set_montage(montage, on_missing="ignore", verbose="error")
     return epochs
 
