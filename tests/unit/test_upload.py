@@ -150,10 +150,14 @@ def test_another_derivative_is_not_taken_for_an_earlier_version(tree, there, tmp
 @pytest.mark.parametrize("url", ["https://openneuro.org/datasets/ds1/versions/{}", "https://doi.org/10.1/ds1.v{}"])
 def test_a_new_version_of_the_raw_dataset_is_the_same_derivative(url):
     def told(version, study=b"study: 'lab'\n"):
-        return _destination.identity(json.dumps({"DatasetLinks": {"raw": url.format(version)}}), study)
+        return _destination.identity(json.dumps({"Name": "one", "DatasetLinks": {"raw": url.format(version)}}), study)
 
-    assert told("1.0.0") == told("2.0.1") and told("1.0.0").startswith("study lab, dataset https")
-    assert told("1.0.0") != told("1.0.0", b"study: lab2\n") and told("1.0.0", b"studies: lab\n") is None
+    assert told("1.0.0") == told("2.0.1") and told("1.0.0")["raw"] == url[: url.index("ds1") + 3]
+    assert not _destination.alike(told("1.0.0"), told("1.0.0", b"study: lab2\n"))
+    assert told("1.0.0", b"studies: lab\n") is None
+    moved = {**told("1.0.0"), "raw": "https://elsewhere.org/ds1"}
+    assert _destination.alike(told("1.0.0"), moved)
+    assert not _destination.alike(told("1.0.0"), {**moved, "name": "another"})
 
 
 def test_a_kill_in_the_middle_of_a_file_and_again(tree, there):
@@ -637,6 +641,10 @@ def test_a_repository_of_somebody_else_is_refused(tree, there, annex, tmp_path):
     annex(there, "init", "--quiet")
     with pytest.raises(Stopped, match=r"another repository \(no DataLad dataset\)"):
         send(tree, "datalad", path=there)
+    shutil.rmtree(there / ".git/refs")
+    annex(tmp_path, "init", "--quiet")
+    with pytest.raises(Stopped, match="is no DataLad dataset and not empty"):
+        send(tree, "datalad", path=there)
     assert everything(there, [".git"]) == {"x": b"mine"} and not (there / ".git/hedgerow").exists()
     other = tmp_path / "other"
     send(write(tmp_path / "t", study="other"), "datalad", study="other", path=other)
@@ -654,12 +662,19 @@ def test_changes_that_are_not_committed_are_nobody_elses_business(tree, there, a
     assert (there / "README.md").read_text() == "mine" and commits(annex, there) == 1
 
 
+def test_without_git_it_is_told_what_to_install(tree, there, annex, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Stopped, match=r"git is missing, without which there is no DataLad dataset: install it"):
+        send(tree, "datalad", path=there)
+    assert not there.exists()
+
+
 def test_datalad_itself_takes_it_for_a_dataset(tree, there, annex, tmp_path):
     datalad = os.environ.get("DATALAD") or shutil.which("datalad")
     if datalad is None:
         pytest.skip("no datalad here: pip install datalad, anywhere, and name it in DATALAD")
     send(tree, "datalad", path=there)
-    env = {**os.environ, "PATH": environment()["PATH"], "HOME": str(tmp_path)}
+    env = environment() | {"HOME": str(tmp_path)}
     for command in (
         ["status", "-d", there],
         ["clone", there, tmp_path / "clone"],

@@ -416,7 +416,7 @@ def test_a_licence_that_forbids_it_is_held_before_anything_is_asked(service, tre
     done = {"licence": {"redistribution": "forbidden", "sentence": "DUA."}}
     with pytest.raises(Stopped, match="no destination may have it"):
         send(service, tree, done=done, licence_confirmed=True, overwrite=True)
-    assert service.did("PUT", "POST", "DELETE") == []
+    assert service.requests == []
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ so that none needs consent. git and git-annex are run as they are; DataLad itsel
 
 import json
 import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -27,6 +28,8 @@ OWN = (".gitattributes", ".datalad/config")
 NOTE = ".git/hedgerow/upload.json"
 #: Paths on a command line.
 CHUNK = 500
+#: Files are compared as they are, not by a program that is asked for each.
+UNFILTERED = ("-c", "filter.annex.process=", "-c", "filter.annex.clean=")
 
 
 def identifier(study, dataset):
@@ -52,6 +55,9 @@ class Repository(Folder):
 
     def look(self, goods):
         """What is there, by the keys of annexed files and the content of others (`There`)."""
+        for tool, remedy in _annex.REMEDIES.items():
+            if shutil.which(tool, path=_annex._environment()["PATH"]) is None:
+                raise Stopped(f"{tool} is missing, without which there is no DataLad dataset: {remedy}")
         if not self.root.is_dir() or not os.listdir(self.root):
             return super().look(goods)
         if self._barely_begun():
@@ -91,6 +97,8 @@ class Repository(Folder):
         gone = [name for name in self._noted() if not os.path.lexists(self.root / name)]
         for names in _chunks([*OWN, *goods.files]):
             self._annex("add", "--quiet", "--no-check-gitignore", "--", *names)
+            # git-annex leaves the time stamps out, by which git would compare every file anew, each time
+            self._git(*UNFILTERED, "update-index", "-q", "--refresh", check=False)
         for names in _chunks(gone):
             self._git("rm", "--quiet", "--cached", "--ignore-unmatch", "--", *names)
         if self._git("status", "--porcelain", "--untracked-files=no"):
@@ -114,7 +122,9 @@ class Repository(Folder):
 
     def _foreign(self):
         """Why this is no dataset that an upload may write to; None where it is one."""
-        if not (self.root / ".git").is_dir():
+        # of a folder whose .git is broken git would take a repository around it
+        top = (self.root / ".git").is_dir() and self._git("rev-parse", "--show-toplevel", check=False)
+        if not top or os.path.realpath(top) != os.path.realpath(self.root):
             return f"{self.root} is no DataLad dataset and not empty: move away what is there, or give another path"
         found = self._git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
         if found != self.id and (found or not (self.root / NOTE).is_file()):

@@ -35,7 +35,7 @@ class Goods(NamedTuple):
     tree: Path
     files: dict
     extra: dict
-    whose: str
+    whose: dict
 
     def open(self, name):
         """A file of the derivative, to be read."""
@@ -51,7 +51,7 @@ class There(NamedTuple):
         By path the sha256; None where it is of no wanted path, or surely not the wanted one.
     owned : set of str
         Paths that an earlier upload of the same derivative may have written.
-    whose : str or None
+    whose : dict or None
         `identity` of the derivative that is there, None where there is none.
     unfinished : bool
         Whether an upload began and did not end.
@@ -61,7 +61,7 @@ class There(NamedTuple):
 
     files: dict
     owned: set
-    whose: str | None
+    whose: dict | None
     unfinished: bool
     refused: list
 
@@ -112,7 +112,7 @@ def again(tree):
 
 
 def identity(description, config):
-    """What tells a derivative from all others, whatever its version: its study and its raw dataset.
+    """What tells a derivative from all others, whatever its version.
 
     Parameters
     ----------
@@ -121,17 +121,23 @@ def identity(description, config):
 
     Returns
     -------
-    str or None
-        None where the files do not tell.
+    dict or None
+        ``study``, and ``raw`` and ``name``, address and name of its raw dataset; None where the files do not tell.
     """
     try:
-        raw = str(json.loads(description)["DatasetLinks"]["raw"])
+        described = json.loads(description)
+        raw, name = str(described["DatasetLinks"]["raw"]), str(described["Name"])
     except (ValueError, KeyError, TypeError):
         return None
     study = re.search(rb"""^study:[ ]*["']?([a-zA-Z0-9-]+)""", config, re.M)
     # the version may stand in the address of the dataset, or in its DOI
     raw = re.sub(r"/versions/[^/]*$|\.v\d+(\.\d+)*$", "", raw)
-    return f"study {study[1].decode()}, dataset {raw}" if study else None
+    return {"study": study[1].decode(), "raw": raw, "name": name} if study else None
+
+
+def alike(one, other):
+    """Whether two derivatives (`identity`) are versions of one: a raw dataset may move, or get another name."""
+    return one["study"] == other["study"] and (one["raw"] == other["raw"] or one["name"] == other["name"])
 
 
 def note(files, owned, whose):
@@ -150,7 +156,7 @@ def owner(read):
 
     Returns
     -------
-    whose : str or None
+    whose : dict or None
     owned : dict of str to (str or None)
         By path the sha256 with which it was sent, where that is known.
     unfinished : bool
@@ -159,7 +165,7 @@ def owner(read):
     if text is not None:
         try:
             found = json.loads(text)
-            return found["derivative"], dict(found["files"]), True
+            return {key: found["derivative"][key] for key in ("study", "raw", "name")}, dict(found["files"]), True
         except (ValueError, KeyError, TypeError):
             return None, {}, False
     table = read(SUMS)
@@ -186,7 +192,7 @@ def refusals(plan, there, whose, *, place, consent, key):
     ----------
     plan : Plan
     there : There
-    whose : str
+    whose : dict
         `identity` of the derivative.
     place : str
         The destination, for a person.
@@ -197,8 +203,9 @@ def refusals(plan, there, whose, *, place, consent, key):
     """
     if there.refused:
         return there.refused
-    if there.whose not in (None, whose):
-        return [f"{place} holds another derivative ({there.whose}; this one is of {whose}): give {key} another place"]
+    if there.whose and not alike(there.whose, whose):
+        one, other = (f"study {each['study']}, dataset {each['raw']}" for each in (there.whose, whose))
+        return [f"{place} holds another derivative ({one}; this one is of {other}): give {key} another place"]
     if consent:
         return []
     found = []

@@ -84,6 +84,8 @@ def send(tree, done, block, *, name, study, dataset, cache=None, progress=lambda
     hedgerow.account.Stopped
         The licence forbids it, consent is missing, or machine or network failed: a sentence with the remedy.
     """
+    for sentence in forbidden(done, block, f"uploads.{name}"):
+        raise Stopped(sentence)
     try:
         found = survey(tree, done, block, name=name, study=study, dataset=dataset, cache=cache)
         if found.refused:
