@@ -339,7 +339,10 @@ def test_a_large_file_goes_in_parts_that_are_never_sent_again(service, tree):
 @pytest.mark.parametrize("mib", [5, 6])
 def test_parts_of_another_content_or_size_are_not_gone_on_with(service, tree, mib):
     write(tree, _large())
-    killed(service, tree, lambda method, key, query: query.get("partNumber") == "3", part_mib=5)
+    # all parts that have arrived are the same in both versions
+    service.answer = lambda method, key, query: query.get("partNumber") == "3" and ("503 Slow Down", "SlowDown")
+    killed(service, tree, lambda method, key, query: "partNumber" in query, part_mib=5)
+    service.answer = None
     changed = {} if mib == 6 else {"large.eeg": _large()["large.eeg"][:-3] + b"new"}
     write(tree, _large(**changed))
     send(service, tree, part_mib=mib, overwrite=True)
