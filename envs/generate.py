@@ -27,8 +27,8 @@ EXTRAS = {"signal": ["ica"], "publish": ["s3"]}
 #: Families with rules that may have a GPU, by what they compute with on it.
 WITH_CUPY = {"stats"}
 WITH_TORCH = {"networks"}
-#: Family whose rules fetch, and what conda-forge gives it for that.
-WITH_GIT = {"signal"}
+#: Families whose rules fetch datasets, or send them as DataLad has them; and what conda-forge gives them for that.
+WITH_GIT = {"signal", "publish"}
 GIT = ("git>=2.30", "git-annex>=10.20230626")
 #: Packages that a CUDA build of torch asks for, by versions of its own.
 OF_CUDA = ("cuda-", "nvidia-", "triton")

@@ -18,8 +18,8 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 ONLY_TELL = {"why", "verify", "preview"}
 
 #: Modules that may be imported whenever the Snakefile is parsed: standard library only.
-PARSED = "_annex account cluster config fetch filters grid/_lags grid/choice layout overrides progress".split()
-PARSED += "provenance record study sums why".split()
+PARSED = "_annex _places account cluster config fetch filters grid/_lags grid/choice layout overrides".split()
+PARSED += "progress provenance record study sums why".split()
 
 #: Rules that have a GPU where there is one.
 ON_GPU = {"spectra", "bootstrap", "train", "evaluate"}

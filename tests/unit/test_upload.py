@@ -13,7 +13,7 @@ import yaml
 from annexed import environment
 from conftest import ROOT
 from derivatives import ALLOWED, BLOCK, content, everything, send, write
-from hedgerow import _annex, _datalad, _destination, _folder, account, config, sums, upload
+from hedgerow import _annex, _datalad, _destination, _folder, _places, account, config, sums, upload
 from hedgerow.account import Stopped
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -467,7 +467,7 @@ def test_a_container_is_shown_the_folders_that_are_sent_to(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path / "here")
     blocks = {"a": {"kind": "folder", "path": f"{tmp_path}/out/{{dataset}}"}, "b": {"kind": "s3", "bucket": "bb"}}
     blocks |= {"c": {"kind": "folder", "path": "beside"}, "d": {"kind": "folder", "path": "/nowhere-yet/x"}}
-    found = config.folders(complete(**blocks))
+    found = _places.folders(complete(**blocks))
     assert config.binds({}, "/a:/a", found) == f"/a:/a,{tmp_path}:{tmp_path}"
     (tmp_path / "out/eyes").mkdir(parents=True)
     assert config.binds({}, "", found) == f"{tmp_path}/out/eyes:{tmp_path}/out/eyes"

@@ -18,7 +18,7 @@ os.environ.update(THREADS, CUBLAS_WORKSPACE_CONFIG=":4096:8", PYTHONNOUSERSITE="
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow/src"))
 
-from hedgerow import config as settings
+from hedgerow import _places, config as settings
 from hedgerow.layout import REC
 from hedgerow.provenance import digest, template
 from hedgerow.study import Study
@@ -33,7 +33,7 @@ try:
     RECORDING, AGAINST = config.pop("recording"), config.pop("against")
     IMAGES = settings.images(config.pop("images"), ROOT / "containers/images.json", "apptainer" in DEPLOYMENT)
     if "apptainer" in DEPLOYMENT:
-        SHOWN = (config["datasets"], os.environ.get("APPTAINER_BIND", ""), settings.folders(config), AGAINST)
+        SHOWN = (config["datasets"], os.environ.get("APPTAINER_BIND", ""), _places.folders(config), AGAINST)
         os.environ.update(APPTAINER_BIND=settings.binds(*SHOWN), HEDGEROW_IMAGES=yaml.safe_dump(IMAGES))
     listed = lambda dataset: checkpoints.index.get(dataset=dataset).output.recordings
     STUDY = Study(config, listed, workflow.remote_exec)
