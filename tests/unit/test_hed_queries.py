@@ -1,7 +1,10 @@
 """The page for users: its queries find what it says, and what it says is refused is refused."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +51,19 @@ def test_a_query_that_the_page_refuses_is_refused(query):
     query = re.sub(r"\bA\b", "Red", re.sub(r"\bB\b", "Blue", query))
     with pytest.raises(ValueError, match="query"):
         hed.check(query, hed_version="8.3.0")
+
+
+@pytest.mark.parametrize(("first", "checked"), [("", False), ("import inflect", True)], ids=["ours", "as it is"])
+def test_hedtools_is_imported_without_checks_of_types(first, checked):
+    """In a process of its own: nothing is written into inflect, and what others get of typeguard is as it was."""
+    code = f"""
+{first}
+from hedgerow import _query
+_query.schema("8.3.0")
+import inflect, typeguard
+assert ("TypeCheckMemo" in inflect.engine.plural.__code__.co_varnames) == {checked}
+assert typeguard.typechecked.__name__ == "typechecked"
+assert inflect.engine().plural("second") == "seconds"
+"""
+    path = {"PYTHONPATH": str(ROOT / "workflow/src")}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | path, check=True)

@@ -81,12 +81,12 @@ class Lexicon:
     """
 
     def __init__(self, text, versions):
+        self.schema = _query.schema(list(versions))  # which imports hedtools in the way that takes least
         from hed import Sidecar
         from hed.validator import HedValidator
         from hed.validator.def_validator import DefValidator
         from hed.validator.util.placeholder_util import placeholder_tag
 
-        self.schema = _query.schema(list(versions))
         entries = json.loads(text)
         self.malformed = [name for name, entry in entries.items() if not _well_formed(entry["HED"])]
         self.entries = {name: entry for name, entry in entries.items() if name not in self.malformed}

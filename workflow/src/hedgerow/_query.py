@@ -15,8 +15,10 @@ must lie in different parts of one group: both hands are ``[Hand && To-left-of] 
   its place; a query must match within one form, and ``@A`` wants no A in either.
 """
 
+import contextlib
 import difflib
 import functools
+import importlib
 import re
 
 from hedgerow.account import Fault
@@ -57,8 +59,24 @@ def schema(hed_version):
     return _schema(versions)
 
 
+@functools.cache
+def _lighten():
+    """Import inflect, by which hedtools spells units, without the checks of types that typeguard writes into it.
+
+    They cost every process 2.6 of the 3.2 s that the import of hedtools takes, and check nothing of ours.
+    """
+    with contextlib.suppress(ImportError):
+        typeguard = importlib.import_module("typeguard")
+        checks, typeguard.typechecked = typeguard.typechecked, lambda target=None, **_: target or (lambda given: given)
+        try:
+            importlib.import_module("inflect")
+        finally:
+            typeguard.typechecked = checks
+
+
 @functools.lru_cache(maxsize=16)
 def _schema(versions):
+    _lighten()
     from hed import HedFileError
     from hed.schema import hed_cache, load_schema_version
 
