@@ -15,7 +15,7 @@ from . import sums
 from .account import Stopped
 
 #: Table of the digests of all files of a derivative but itself, as `hedgerow.publish` names it.
-SUMS = "code/sha256sums"
+SUMS = sums.TABLE
 #: Note at a destination: which derivative an upload is sending, and which files it or an earlier one has written.
 UNFINISHED = "code/upload_unfinished.json"
 #: What tells one derivative from another.

@@ -14,7 +14,7 @@ from . import _alike, record, sums
 from ._words import ConfigError, nearest
 
 #: Where a published tree has its table of sums.
-SUMS = "code/sha256sums"
+SUMS = sums.TABLE
 #: What can become of a result; ``told``: it describes the run itself, and is not judged.
 KINDS = ("files", "equal", "within", "told", "unlike", "missing", "added")
 #: Those that set two runs apart, and words for those that do not.

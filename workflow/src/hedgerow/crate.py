@@ -18,11 +18,11 @@ from rocrate.model import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from . import __version__, account, licence, provenance
+from ._description import CODE_URL
 from .log import LIBRARIES
 from .usage import HOURS
 
 NAME = "ro-crate-metadata.json"
-CODE_URL = "https://github.com/hedgerow-eeg/hedgerow"
 
 #: Rules that make what a derivative holds: the use of these is what it cost.
 STAGES = "simulate clone fetch index freeze clean selection windows spectra split config".split()

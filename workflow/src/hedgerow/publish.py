@@ -25,7 +25,7 @@ from ._tally import Tally
 IGNORED = ("*_account.json", "*_windows.zarr.zip", "features", "manifest.tsv", croissant.NAME, crate.NAME)
 
 #: Table of the digests of all files of a derivative but itself.
-SUMS = "code/sha256sums"
+SUMS = sums.TABLE
 
 
 def gather(

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+#: Where a published derivative keeps the table of its own files.
+TABLE = "code/sha256sums"
 #: Columns of a cache.
 KNOWN = ("path", "size", "mtime_ns", "inode", "sha256")
 #: What ``sha256sum`` writes in another way, or takes for something else.
