@@ -52,6 +52,8 @@ def test_a_rule_has_everything(name):
     for resource in ("mem_mb", "runtime"):
         assert re.search(rf"{resource}=lambda w, (input, )?attempt: attempt \* ", text)
     assert ("gpu=1" in text) == (name in ON_GPU)
+    # what asks for more CPUs than a site's nodes have is never started there
+    assert re.search(r'    threads: (1|config\["threads"\])\n', text)
     family = re.search(r"envs/(\w+)\.yaml", text).group(1)
     assert (ROOT / f"envs/{family}.yaml").is_file()
     assert f'IMAGES["{family}"]' in text

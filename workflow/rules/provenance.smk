@@ -28,7 +28,7 @@ rule record:
         "../../envs/publish.yaml"
     container:
         IMAGES["publish"]
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda w, attempt: attempt * 1000,
         runtime=lambda w, attempt: attempt * (10 + STUDY.size_mb() // 1000),
@@ -54,7 +54,7 @@ rule verify:
         "../../envs/publish.yaml"
     container:
         IMAGES["publish"]
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * (20 + STUDY.size_mb() // 500),

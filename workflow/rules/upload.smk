@@ -39,7 +39,7 @@ rule upload:
         "../../envs/publish.yaml"
     container:
         IMAGES["publish"]
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda w, attempt: attempt * 2000,
         runtime=lambda w, attempt: attempt * (60 + STUDY.size_mb(w.dataset) // 30),
@@ -62,7 +62,7 @@ rule preview:
         "../../envs/publish.yaml"
     container:
         IMAGES["publish"]
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda w, attempt: attempt * 2000,
         runtime=lambda w, attempt: attempt * (20 + STUDY.size_mb() // 500),

@@ -5,5 +5,5 @@ from hedgerow import log, record, study
 log.start(snakemake)
 params = snakemake.params
 about = study.Study(params.config, index=lambda dataset: None)
-found = record.make(about, cache=params.cache, threads=snakemake.threads)
+found = record.make(about, cache=params.cache)
 log.say(f"{len(found)} results, {sum(entry.size for entry in found.values()) / 1e6:.1f} MB")
