@@ -50,9 +50,20 @@ class Site:
 
     def __init__(self, folder):
         self.folder = folder
-        for name in ("workflow", "envs", "config"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        shutil.copy(ROOT / "Snakefile", folder)
+        # whatever of it is published with the results
+        left = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.sif", "images.json")
+        for name in ("workflow", "envs", "config", "containers"):
+            shutil.copytree(ROOT / name, folder / name, ignore=left)
+        for name in (
+            "Snakefile",
+            "Makefile",
+            "pyproject.toml",
+            "constraints.txt",
+            "LICENSE",
+            "README.md",
+            "CITATION.cff",
+        ):
+            shutil.copy(ROOT / name, folder)
         shutil.copy(ROOT / "slurm", folder, follow_symlinks=False)
         self.edit(EDITS)
 

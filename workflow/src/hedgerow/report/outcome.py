@@ -123,12 +123,12 @@ def published(paths):
     Returns
     -------
     list of dict
-        The accounts, with ``name``, ``folder``, ``megabytes`` and ``verdict`` on its licence, in words.
+        The accounts, with ``name``, ``folder`` and ``verdict`` on its licence, in words.
     """
     found = []
     for path in map(Path, paths):
         name = path.name.removesuffix("_validation.json")
         done = account.read(path)
-        about = {"name": name, "folder": str(path.parent / name), "megabytes": done["bytes"] / 1e6}
+        about = {"name": name, "folder": str(path.parent / name)}
         found.append({**done, **about, "verdict": VERDICTS[done["licence"]["redistribution"]]})
     return found
