@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from itertools import combinations
 
 import pytest
