@@ -129,14 +129,19 @@ def test_the_config_is_the_keywords_of_the_core():
 
 def test_the_network_block_is_the_keywords_of_training():
     train = pytest.importorskip("hedgerow.nets.train")
-    from hedgerow.nets import models
+    from hedgerow.nets import inputs, models
 
     settings = _keywords(train.fit)
     block = _schema("network")
-    for key in ("model", "epochs", "batch", "optimiser", "lr", "weight_decay", "seed"):
+    for key in ("task", "model", "input", "epochs", "batch", "optimiser", "lr", "weight_decay", "balance", "precision"):
         assert settings[key] == block[key], key
-    assert set(SCHEMA["$defs"]["network"]["properties"]["model"]["enum"]) == set(models.MODELS)
-    assert set(SCHEMA["$defs"]["network"]["properties"]["optimiser"]["enum"]) == set(train.OPTIMISERS)
+    assert settings["seed"] == block["seed"]
+    known = SCHEMA["$defs"]["network"]["properties"]
+    assert set(known["model"]["anyOf"][0]["enum"]) == set(models.MODELS)
+    assert set(known["input"]["enum"]) == set(inputs.KINDS) - {"features"}
+    values = {"optimiser": train.OPTIMISERS, "task": train.TASKS, "balance": train.BALANCE, "precision": train.PRECISION}
+    for key, names in values.items():
+        assert set(known[key]["enum"]) == set(names), key
 
 
 def test_reason_codes_stand_in_one_table():

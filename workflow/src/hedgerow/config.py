@@ -103,7 +103,9 @@ def _references(config):
     uses = [("recipe", config["recipe"], "recipes")]
     for section in ("features", "models", "networks"):
         uses += [(f"{section}.{k}.selection", v["selection"], "selections") for k, v in config[section].items()]
-    uses += [(f"models.{k}.feature", v["feature"], "features") for k, v in config["models"].items() if v["feature"]]
+    for section in ("models", "networks"):
+        shown = {k: v["feature"] for k, v in config[section].items() if v["feature"]}
+        uses += [(f"{section}.{k}.feature", name, "features") for k, name in shown.items()]
     for where, name, section in uses:
         if name not in known[section]:
             near = difflib.get_close_matches(name, known[section], n=1, cutoff=0.0)
@@ -113,6 +115,8 @@ def _references(config):
         if model["feature"] and config["features"][model["feature"]]["selection"] != model["selection"]:
             raise ConfigError(f"config: models.{name} and its feature {model['feature']!r} use different selections")
         _model(f"config: models.{name}", model, config["selections"][model["selection"]])
+    for name, network in config["networks"].items():
+        _network(f"config: networks.{name}", network, config)
     pairs = [(f"recipes.{name}.highpass", block["highpass"]) for name, block in config["recipes"].items()]
     pairs += [(f"selections.{name}.baseline", block["baseline"]) for name, block in config["selections"].items()]
     pairs += [(f"models.{name}.lags", block["lags"]) for name, block in config["models"].items()]
@@ -177,6 +181,20 @@ def _model(where, block, selection):
             f"{where}.{key} is {block[key]!r}, which a model with lags cannot have: it is fitted to the continuous "
             "signal, whose samples are not independent; drop the key, or the lags"
         )
+
+
+def _network(where, block, config):
+    """What the keys of a network cannot mean together, whatever the data are."""
+    if block["feature"] and config["features"][block["feature"]]["selection"] != block["selection"]:
+        raise ConfigError(f"{where} and its feature {block['feature']!r} use different selections")
+    if block["feature"] and (block["input"] != "raw" or block["shuffle_time"]):
+        raise ConfigError(f"{where}: input and shuffle_time are for windows; drop them, or the feature")
+    if block["task"] == "classification" and not isinstance(block["target"], str):
+        raise ConfigError(f"{where}.target: only a regression (`task: regression`) has several targets; name one")
+    if block["task"] == "regression" and (block["balance"] != "none" or block["vote"] is not None):
+        raise ConfigError(f"{where}: balance and vote are for classes; a regression has none, drop them")
+    if block["folds"] == "leave-one-dataset-out" and len(config["datasets"]) < 2:
+        raise ConfigError(f"{where}.folds: leave-one-dataset-out needs two datasets, and there is one")
 
 
 def check_frozen(config, schema, derivatives):
@@ -343,7 +361,8 @@ def markdown(schema):
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
         for key, each in part["properties"].items():
             each = _resolve(each, schema)
-            kind = each.get("type") or ("one of " + ", ".join(f"`{v}`" for v in each.get("enum", [])))
+            listed = each.get("enum") or each.get("anyOf", [{}])[0].get("enum", [])
+            kind = each.get("type") or "one of " + ", ".join(f"`{value}`" for value in listed)
             kind = " or ".join(kind) if isinstance(kind, list) else kind
             default = f"`{json.dumps(each['default'])}`" if "default" in each else "required"
             lines.append(f"| `{key}` | {kind} | {default} | {each['description']} |")

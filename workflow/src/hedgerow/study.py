@@ -192,18 +192,21 @@ class Study:
     def split(self):
         """Keywords of `hedgerow.split.assign`: as configured, or one fold a person if no network asks for others."""
         asked = {block["folds"] for block in self.config["networks"].values()}
-        return self.config["split"] if "split" in asked else {"method": "leave-one-subject-out"}
+        return self.config["split"] if asked & {"split", "holdout"} else {"method": "leave-one-subject-out"}
 
     def split_table(self):
         """``split.tsv`` where a network needs one, else nothing."""
         return [f"results/studies/{self.config['study']}/split.tsv"] if self.config["networks"] else []
 
     def folds(self, network):
-        """Names of the folds of a network: ``1..k`` or, left out one by one, ``<dataset>-<subject>``."""
-        if self.config["networks"][network]["folds"] == "leave-one-subject-out":
+        """Names of the folds of a network: ``1..k``; or left out one by one, ``<dataset>-<subject>``; or ``<dataset>``."""
+        folds = self.config["networks"][network]["folds"]
+        if folds == "leave-one-subject-out":
             people = {f"{d}-{row['subject']}" for d in self.config["datasets"] for row in self.recordings(d)}
             return sorted(people)
-        return [str(fold + 1) for fold in range(self.config["split"]["folds"])]
+        if folds == "leave-one-dataset-out":
+            return sorted(self.config["datasets"])
+        return [str(fold + 1) for fold in range(1 if folds == "holdout" else self.config["split"]["folds"])]
 
     def seeds(self, network):
         """Seeds with which a network is trained, the one that counts first."""
