@@ -301,6 +301,60 @@ def test_a_spline_does_not_reach_beyond_the_electrodes():
     assert fault.value.code == "missing-channel"
 
 
+# --- band
+
+
+@pytest.mark.parametrize(("sfreq", "hz"), [(128.0, 25.0), (500.0, 25.0), (250.0, 47.0), (100.0, 6.0)])
+def test_what_is_too_fast_goes_as_in_mne(rng, sfreq, hz):
+    mne = pytest.importorskip("mne")
+    x = rng.standard_normal((3, 2000)).cumsum(axis=1)
+    expected = mne.filter.filter_data(x, sfreq, None, hz, fir_design="firwin", pad="reflect_limited", verbose="error")
+    np.testing.assert_allclose(montage.lowpass(x, sfreq, hz), expected, atol=1e-12 * np.abs(x).max())
+
+
+def test_the_pass_band_stays_without_delay_and_the_rest_goes():
+    time = np.arange(6000) / 500
+    waves = {hz: np.sin(2 * np.pi * hz * time + 1) for hz in (2, 10, 20, 24, 28.125, 33, 60, 150)}
+    found = montage.lowpass(np.stack([*waves.values(), 30 + 4 * time]), 500.0, 25.0)
+    gains = {
+        hz: y[500:-500] @ wave[500:-500] / (wave[500:-500] @ wave[500:-500])
+        for (hz, wave), y in zip(waves.items(), found)
+    }
+    for hz, wave, y in zip(waves, waves.values(), found):
+        # a delay, or anything but a gain, would leave something
+        np.testing.assert_allclose(y[500:-500], gains[hz] * wave[500:-500], atol=0.005)
+    assert all(abs(gains[hz] - 1) < 0.005 for hz in (2, 10, 20, 24)) and gains[28.125] == pytest.approx(0.5, abs=0.01)
+    assert all(abs(gains[hz]) < 0.005 for hz in (33, 60, 150))
+    # the ends are mirrored, so that a line stays one
+    np.testing.assert_allclose(found[-1], 30 + 4 * time, atol=1e-9)
+
+
+def test_any_kind_of_array_is_filtered_alike(rng, xp):
+    x = rng.standard_normal((5, 700))
+    found = montage.lowpass(xp.asarray(x), 128.0, 25.0)
+    assert type(found) is type(xp.asarray(x))
+    np.testing.assert_allclose(np.asarray(found), montage.lowpass(x, 128.0, 25.0), atol=1e-12)
+
+
+def test_many_channels_are_filtered_in_groups(rng, monkeypatch):
+    x = rng.standard_normal((7, 400))
+    whole = montage.lowpass(x, 128.0, 25.0)
+    monkeypatch.setattr(montage, "_GROUP", 1000)
+    np.testing.assert_allclose(montage.lowpass(x, 128.0, 25.0), whole, atol=1e-13)
+
+
+def test_a_band_that_is_no_band():
+    x = ramp(2, 300)
+    assert montage.lowpass(x, 128.0) is x
+    # nothing in a signal is faster than half its rate
+    assert montage.lowpass(x, 128.0, 64.0) is x and montage.lowpass(x, 128.0, 70.0) is x
+    with pytest.raises(ValueError, match="lowpass: 0 Hz"):
+        montage.lowpass(x, 128.0, 0)
+    with pytest.raises(Fault, match=r"0.54 s long, its low-pass filter 0.54 s: take the key lowpass off") as fault:
+        montage.lowpass(x[:, :69], 128.0, 25.0)
+    assert fault.value.code == "too-short" and montage.lowpass(x[:, :70], 128.0, 25.0).shape == (2, 70)
+
+
 # --- rate
 
 

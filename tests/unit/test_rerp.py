@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import signal, stats
 
-from hedgerow import _array, continuous, io, rows, store, table, windows
+from hedgerow import _array, continuous, io, montage, rows, store, table, windows
 from hedgerow import account as accounts
 from hedgerow.grid import _lags, bootstrap, design, lagged, moments, ols, rerp
 
@@ -286,7 +286,7 @@ def place(folder, subject, x, events, left=()):
 
 
 SELECTION = {"kind": "events", "length": None, "channels": ["Pz", "Cz"], "channels_by": "name", "sfreq": 50.0}
-SELECTION |= {"reject": 0.0}
+SELECTION |= {"reject": 0.0, "lowpass": None}
 
 
 @pytest.fixture
@@ -365,6 +365,17 @@ def test_from_clean_signals_to_sums_on_disk(study, events, tmp_path):
     fitted = ols.fit_moments(total, errors="classical")
     assert fitted["account"]["windows"] == len(Y)
     np.testing.assert_allclose(fitted["coef"], np.linalg.lstsq(X, Y)[0], rtol=1e-8, atol=1e-8)
+
+
+def test_the_signal_is_that_of_the_selection(study):
+    """Its channels, its band and its rate, in the order in which windows are cut."""
+    stores, _ = study
+    ((_, x, sfreq, names, _),) = continuous.signals(stores[:1], {**SELECTION, "lowpass": 10.0})
+    stem = str(stores[0]).replace("_desc-a_windows.zarr.zip", "_desc-clean_eeg.vhdr")
+    raw, rate = io.read_signal(stem)
+    slow, _ = montage.resample(montage.lowpass(raw[[1, 0]], rate, 10.0), rate, 50.0)
+    assert (sfreq, names) == (50.0, ["Pz", "Cz"])
+    np.testing.assert_array_equal(x, slow)
 
 
 def test_signals_of_unlike_channels_are_refused(study, events, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hedgerow import windows
+from hedgerow import montage, windows
 from hedgerow.account import Fault
 
 VERSION = "8.3.0"
@@ -271,6 +271,24 @@ def test_an_end_that_makes_no_sense_names_its_key(ask, key):
         windows.select(table((1, "red"), (4, "blue")), SIDECAR, 20.0, hed_version=VERSION, **given)
     with pytest.raises(ValueError, match=f"config: selections.a.{key}"):
         windows.check(selection, [VERSION], name="selections.a")
+
+
+# --- the band of the study
+
+
+def test_the_signal_is_filtered_before_it_is_cut(rng):
+    """A window holds the samples of the filtered signal: nothing rings at its ends."""
+    x, events = rng.standard_normal((2, 2000)), table((1.0, "red"), (9.0, "blue"))
+    ask = {"hed_version": VERSION, "classes": CLASSES, "tmax": 1.0}
+    whole, *_, account = windows.windows(x, 200.0, ["A", "B"], events, SIDECAR, **ask)
+    assert "lowpass" not in account
+    slow = montage.lowpass(x, 200.0, 30.0)
+    cut, *_, account = windows.windows(x, 200.0, ["A", "B"], events, SIDECAR, **ask, lowpass=30.0)
+    np.testing.assert_array_equal(cut, np.stack([slow[:, 200:400], slow[:, 1800:2000]]))
+    assert account["lowpass"] == 30.0 and np.abs(cut - whole).max() > 0.5
+    fewer, *_ = windows.windows(x, 200.0, ["A", "B"], events, SIDECAR, **ask, lowpass=30.0, sfreq=100.0, channels=["b"])
+    again = montage.resample(slow[1:], 200.0, 100.0)[0]
+    np.testing.assert_allclose(fewer, np.stack([again[:, 100:200], again[:, 900:1000]]), atol=1e-12)
 
 
 # --- segments that the cleaning marked as bad

@@ -179,6 +179,7 @@ def _words(block):
     if block["baseline"]:
         low, high = map(_signed, block["baseline"])
         text += f"; the mean from {low} to {high} s is subtracted"
+    text += f"; what is faster than {block['lowpass']:g} Hz is filtered out" if block["lowpass"] else ""
     if block["reject"] is None:
         return f"{text}; windows with time beyond repair are kept"
     most = f"with more than {percent(block['reject'])} of" if block["reject"] else "with"

@@ -1,4 +1,4 @@
-"""The continuous clean signal of recordings, at the montage and rate of a selection, and which samples of it are good.
+"""The continuous clean signal of recordings, at the montage, band and rate of a selection, and its good samples.
 
 For what windows cannot tell: responses that overlap.
 """
@@ -16,7 +16,7 @@ def signals(stores, selection):
     stores : iterable of path
         Windows stores of the recordings; the clean signal of each stands beside it (``_desc-clean_``).
     selection : dict
-        Block of the config: ``channels``, ``channels_by``, ``sfreq`` and ``reject``.
+        Block of the config: ``channels``, ``channels_by``, ``lowpass``, ``sfreq`` and ``reject``.
 
     Yields
     ------
@@ -44,7 +44,7 @@ def signals(stores, selection):
         unusable = list(channels["name"][channels["status"] == "bad"])
         how = {"by": selection["channels_by"], "locate": io.positions, "unusable": unusable}
         x, names, _, _ = montage.place(x, list(channels["name"]), selection["channels"], **how)
-        x, sfreq = montage.resample(x, sfreq, selection["sfreq"])
+        x, sfreq = montage.resample(montage.lowpass(x, sfreq, selection["lowpass"]), sfreq, selection["sfreq"])
         yield store, x, sfreq, names, good(x.shape[1], sfreq, segments if selection["reject"] is not None else ())
 
 

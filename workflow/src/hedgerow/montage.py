@@ -1,8 +1,12 @@
-"""One montage and one sampling rate for all recordings of a study."""
+"""One montage, one band and one sampling rate for all recordings of a study."""
+
+import math
 
 import numpy as np
+import scipy.fft
+import scipy.signal
 
-from hedgerow import rate, splines
+from hedgerow import _array, rate, splines
 from hedgerow.account import Fault
 
 #: Farthest electrode (m) that stands in for a place: neighbours in the 10-10 system are 3 to 4 cm apart, so that an
@@ -12,6 +16,9 @@ NEAREST = 0.03
 #: Farthest place (m) from any electrode at which a spline still interpolates: a step of the 10-20 system. Beyond it
 #: the value is an extrapolation, whatever the number of electrodes.
 SPLINE = 0.06
+
+#: Channels are filtered in groups of about this many values, which bounds the memory of the FFTs.
+_GROUP = 2**21
 
 
 def place(x, names, montage=None, *, by="name", locate=None, unusable=()):
@@ -88,6 +95,68 @@ def place(x, names, montage=None, *, by="name", locate=None, unusable=()):
         _refuse_shared(mapping)
         return x[nearest], list(montage), targets, mapping
     return splines.weights(where[rows], targets) @ x[rows], list(montage), targets, mapping
+
+
+def lowpass(x, sfreq, hz=None):
+    """Signal without what is faster than `hz`.
+
+    A linear-phase FIR (Hamming window) without its delay: the filter that EEGLAB (pop_eegfiltnew) and MNE-Python
+    design for such a pass band. It is flat up to `hz`; its transition band is a quarter of `hz` wide, at least 2 Hz and
+    at most what is left below half the sampling rate, with -6 dB in the middle. Both ends are mirrored (odd).
+
+    Parameters
+    ----------
+    x : array (channels, samples)
+        Floating; any unit.
+    sfreq : float
+        Sampling rate of `x` in Hz.
+    hz : float or None
+        Upper edge of the pass band in Hz; ``None``, or half the sampling rate and more: the signal as it is, in which
+        nothing is faster.
+
+    Returns
+    -------
+    array (channels, samples)
+        The kind and unit of x.
+
+    Raises
+    ------
+    ValueError
+        `hz` is not above 0.
+    hedgerow.account.Fault
+        ``too-short`` where x is shorter than the filter (3.3 s over the width of the transition band in Hz).
+    """
+    if hz is not None and not hz > 0:
+        raise ValueError(f"lowpass: {hz:g} Hz: give a frequency above 0, or null")
+    if hz is None or hz >= sfreq / 2:
+        return x
+    xp, taps, (channels, samples) = _array.namespace(x), _kernel(sfreq, hz), x.shape
+    if samples <= len(taps):
+        raise Fault(
+            "too-short",
+            f"the recording is {samples / sfreq:.2f} s long, its low-pass filter {len(taps) / sfreq:.2f} s: take the "
+            "key lowpass off the selection, or leave the recording out",
+        )
+    half = len(taps) // 2
+    length = scipy.fft.next_fast_len(samples + 2 * half, real=True)
+    # the turn takes the delay off, after which the spectrum of a symmetric filter is real
+    turn = np.exp(2j * np.pi * np.arange(length // 2 + 1) * half / length)
+    gain = _array.like((np.fft.rfft(taps, length) * turn).real, x)
+    done, group = [], max(1, _array.room(x, _GROUP) // length)
+    for first in range(0, channels, group):
+        part = x[first : min(first + group, channels), :]
+        head = 2 * part[:, :1] - xp.flip(part[:, 1 : half + 1], axis=1)
+        tail = 2 * part[:, -1:] - xp.flip(part[:, samples - 1 - half : samples - 1], axis=1)
+        spectrum = xp.fft.rfft(xp.concat([head, part, tail], axis=1), n=length, axis=1)
+        done.append(xp.fft.irfft(spectrum * gain, n=length, axis=1)[:, half : half + samples])
+    return xp.concat(done, axis=0)
+
+
+def _kernel(sfreq, hz):
+    """Kernel of `lowpass`: ndarray (taps,), symmetric, of odd length, with sum 1."""
+    width = min(max(hz / 4, 2.0), sfreq / 2 - hz)
+    taps = math.ceil(3.3 * sfreq / width)
+    return scipy.signal.firwin(taps + (taps % 2 == 0), hz + width / 2, window="hamming", fs=sfreq)
 
 
 def resample(x, sfreq_in, sfreq=None):

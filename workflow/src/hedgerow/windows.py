@@ -1,4 +1,4 @@
-"""Labelled windows: HED queries to times, cut at the study's montage and rate, less a baseline.
+"""Labelled windows: HED queries to times, cut at the study's montage, band and rate, less a baseline.
 
 Times are in s from the first sample of the recording. A window holds its first sample and not its end: 2 s at 128 Hz
 are 256 samples. The sample of a time is the nearest one, halves upwards.
@@ -231,6 +231,7 @@ def windows(
     during=None,
     not_during=None,
     baseline=None,
+    lowpass=None,
     sfreq=None,
     channels=None,
     channels_by="name",
@@ -259,6 +260,9 @@ def windows(
         Give the windows as a `Cut`, for a store that is written a few at a time.
     baseline : (float, float) or None
         Subtracted from each window, see `subtract_baseline`; time zero is the event, or the start of a tile.
+    lowpass : float or None
+        Upper edge in Hz of what passes (`hedgerow.montage.lowpass`), taken of the whole signal before it is cut;
+        ``None``: all does.
     sfreq : float or None
         Sampling rate of the study in Hz; ``None`` keeps that of the recording.
     channels : list of str or None
@@ -282,7 +286,7 @@ def windows(
     account : dict
         That of `select`, and ``rejected`` (per label the event row of each window left out for bad segments),
         ``montage`` (the mapping of `hedgerow.montage.place`), ``sfreq_in``, ``sfreq``, ``channels``, ``samples`` per
-        window.
+        window, and ``lowpass`` where there is one.
 
     Raises
     ------
@@ -294,7 +298,7 @@ def windows(
     selection |= {"hed_version": hed_version, "classes": classes, "kind": kind, "until": until, "on_error": on_error}
     table, account = select(events, sidecar, x.shape[-1] / rate, **selection)
     x, names, positions, mapping = montage.place(x, names, channels, by=channels_by, locate=locate, unusable=unusable)
-    x, new_rate = montage.resample(x, rate, sfreq)
+    x, new_rate = montage.resample(montage.lowpass(x, rate, lowpass), rate, sfreq)
     n_samples = int(_samples(_span_length(kind, tmin, tmax, length, step), new_rate))
     if n_samples < 1:
         raise ValueError(f"tmin, tmax, length: a window has no sample at {new_rate:g} Hz: lengthen it")
@@ -315,7 +319,7 @@ def windows(
     given = table.groupby("event")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
     marked = events.assign(window_class=pd.Series(np.arange(len(events)), index=events.index).map(given))
     account |= {"windows": _per_label(table, classes), "montage": mapping, "sfreq_in": float(rate), "sfreq": new_rate}
-    account |= {"channels": len(names), "samples": n_samples}
+    account |= {"channels": len(names), "samples": n_samples} | ({"lowpass": float(lowpass)} if lowpass else {})
     return signal if lazy else signal[:], table, marked, info, account
 
 
