@@ -11,6 +11,11 @@ probability of each class), see `predictions`.
 import numpy as np
 import pandas as pd
 
+from hedgerow.nets import _people
+
+#: Levels at which the windows speak for their subject, and the column of `votes` that has its class.
+SPOKEN = {"subject": "predicted", "mean": "by_mean"}
+
 #: Chance level of each metric, a function of the share of each class among the true ones.
 CHANCE = {
     "balanced_accuracy": lambda share: 1 / np.count_nonzero(share),
@@ -41,18 +46,25 @@ def predictions(rows, y, probabilities):
     return rows.reset_index(drop=True).assign(y=np.asarray(y, dtype=np.int64), **columns)
 
 
-def metrics(table, *, replicates=2000, seed=1, level=0.95):
+def metrics(table, *, first=None, replicates=2000, seed=1, level=0.95):
     """Score predictions per window and per subject.
 
-    A subject's class is the one that most of the windows name, ties going to the higher mean probability; the AUC of
-    subjects uses the mean probability. Intervals are percentiles of a bootstrap over people.
+    Level "subject": a subject's class is the one that most of the windows name, ties going to the higher mean
+    probability. Level "mean": it is the class with the highest mean probability over the subject's windows. Both rank
+    subjects by the mean probability, so that they share their AUC. The AUC of two classes is that of class 1; of more
+    it is the mean over the classes among the true ones of one class against the rest (macro average). Intervals are
+    percentiles of a bootstrap over people; a replicate that lost a class has neither balanced accuracy nor AUC.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Predictions of all tested windows (all folds together).
+    first : int, optional
+        Windows of each subject, in the order of the rows, that speak for the subject; by default all. Scores of windows
+        are of all of them.
     replicates : int
-        Bootstrap samples of the people.
+        Bootstrap samples of the people. AUC costs replicates x windows x classes steps, and 8 x replicates x people
+        bytes are held.
     seed : int
         Of the bootstrap.
     level : float
@@ -61,79 +73,101 @@ def metrics(table, *, replicates=2000, seed=1, level=0.95):
     Returns
     -------
     scores : pandas.DataFrame
-        level ("window", "subject"), metric (balanced_accuracy, accuracy, kappa, and auc with two classes), value, low,
-        high, chance, n (windows or subjects). No subject rows where a subject's windows are of several classes.
+        level ("window", "subject", "mean"), metric (balanced_accuracy, accuracy, kappa, auc), value, low, high, chance,
+        n (windows or subjects). NaN where a score is not defined: the AUC of one class, the interval of one subject. No
+        rows of subjects where a subject's windows are of several classes.
     confusion : pandas.DataFrame
-        level, true, predicted (int), count, share (of the true class).
+        level ("window", "subject"), true, predicted (int), count, share (of the true class).
     account : dict
-        Subjects, windows, classes, settings of the bootstrap, and notes on what the intervals cannot say.
+        Subjects, windows, classes, first, settings of the bootstrap, and notes on what the intervals cannot say.
 
     Raises
     ------
     ValueError
-        A missing column, no row, or values that are no probabilities.
+        A missing column, no row, values that are no probabilities, or no window that speaks.
     """
-    probabilities = _probabilities(table)
-    who, person = np.unique(table[_unit(table)].astype(str), return_inverse=True)
-    y = table["y"].to_numpy()
-    notes = _notes(len(who))
-    weights = _resample(len(who), replicates, seed)
-    levels = {"window": (person, y, probabilities.argmax(1), probabilities)}
-    people = votes(table)
-    if people["y"].notna().all():
-        mean = people[[f"p{k}" for k in range(probabilities.shape[1])]].to_numpy()
-        levels["subject"] = (
-            np.arange(len(who)),
-            people["y"].astype(int).to_numpy(),
-            people["predicted"].to_numpy(),
-            mean,
-        )
-        if (people["predicted"] == people["y"]).all():
-            notes.append(
-                "every subject is right: an interval without width says nothing; up to 3/n errors are possible"
-            )
-    else:
-        notes.append("no vote: the windows of a subject are of several classes")
-    scores, confusions = [], []
-    for name, (unit, true, predicted, p) in levels.items():
-        counts = _counts(unit, true, predicted, len(who), p.shape[1])
-        found = _score(counts, weights) | (_auc(unit, true, p[:, 1], weights) if p.shape[1] == 2 else {})
+    p, (who, person) = _people.probabilities(table), _people.people(table)
+    y, classes = table["y"].to_numpy(dtype=np.int64), p.shape[1]
+    weights = _people.resample(len(who), replicates, seed)
+    levels = {"window": (person, y, p.argmax(1), p)} | _by_subject(votes(table, first=first), classes)
+    scores, confusions, lost = [], [], 0
+    for name, (unit, true, predicted, each) in levels.items():
+        counts = _counts(unit, true, predicted, len(who), classes)
+        found = _score(counts, weights) | {"auc": _auc(unit, true, each, weights)}
+        lost = max(lost, int(np.isnan(found["balanced_accuracy"]).sum()))
         scores += _rows(name, found, counts.sum(0), level)
-        confusions.append(_confusion(name, counts.sum(0)))
+        if name != "mean":
+            confusions.append(_confusion(name, counts.sum(0)))
     account = {
-        "subjects": len(who), "windows": len(table), "classes": probabilities.shape[1], "replicates": replicates,
-        "seed": seed, "level": level, "notes": notes,
+        "subjects": len(who), "windows": len(table), "classes": classes, "first": first, "replicates": replicates,
+        "seed": seed, "level": level, "notes": _people.few(len(who)) + _notes(levels, classes, lost),
     }  # fmt: skip
     return pd.DataFrame(scores), pd.concat(confusions, ignore_index=True), account
 
 
-def votes(table):
+def votes(table, *, first=None):
     """What the windows of each subject say together.
 
     Parameters
     ----------
     table : pandas.DataFrame
         Predictions.
+    first : int, optional
+        Only so many windows of each subject speak, the first in the order of the rows (Truong et al. 2021 let 40 of 81
+        vote); by default all.
 
     Returns
     -------
     pandas.DataFrame
-        One row per subject, in the order of their names: person (or subject), y (NaN where the windows are of several
-        classes), predicted (by vote), windows, accuracy (share of the windows that are right), p0, p1, ... (means).
+        One row per subject, in the order of their names: person (or subject), y (NaN where any two of the subject's
+        windows differ), predicted (by vote), by_mean (class of the highest mean probability, the first of equal ones),
+        windows (that speak), accuracy (share of them that are right), p0, p1, ... (their means).
     """
+    if first is not None and first < 1:
+        raise ValueError(f"first: {first} windows of a subject cannot speak; it takes at least 1, or None for all")
     table = table.reset_index(drop=True)  # tables of folds, put together, have repeated labels
-    p, unit = _probabilities(table), _unit(table)
+    p, (_, person), unit = _people.probabilities(table), _people.people(table), _people.unit(table)
     columns = [f"p{k}" for k in range(p.shape[1])]
     named = pd.DataFrame(np.eye(p.shape[1])[p.argmax(1)], index=table.index)
     right = p.argmax(1) == table["y"].to_numpy()
-    frame = table[["y", *columns]].assign(accuracy=right).join(named)
-    groups = frame.groupby(table[unit].astype(str))
+    frame = table[columns].assign(accuracy=right).join(named)
+    names = table[unit].astype(str)
+    y = table["y"].groupby(names).agg(lambda values: values.iloc[0] if values.nunique() == 1 else np.nan)
+    if first is not None:
+        frame = frame[table.groupby(person).cumcount() < first]
+    groups = frame.groupby(names)
     mean, counts = groups[columns].mean(), groups[list(named)].sum()
-    y = groups["y"].agg(lambda values: values.iloc[0] if values.nunique() == 1 else np.nan)
     # counts of windows differ by whole numbers, so half a probability decides between equals and nothing else
     decided = (counts.to_numpy() + 0.5 * mean.to_numpy()).argmax(1)
-    out = pd.DataFrame({"y": y, "predicted": decided, "windows": groups.size(), "accuracy": groups["accuracy"].mean()})
-    return out.join(mean).reset_index()
+    out = pd.DataFrame({"y": y, "predicted": decided, "by_mean": mean.to_numpy().argmax(1)})
+    return out.assign(windows=groups.size(), accuracy=groups["accuracy"].mean()).join(mean).reset_index()
+
+
+def spread(scores_by_seed):
+    """How far the scores of trainings that differ in their seed alone are apart.
+
+    This is what another seed would change for the same people; an interval over people is what other people would
+    change for the same networks. Neither stands for the other.
+
+    Parameters
+    ----------
+    scores_by_seed : dict
+        By seed: a table of scores (`metrics`, `hedgerow.nets.calibration`, `hedgerow.nets.regression`), or its rows as
+        dicts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        target (where the scores have one), level, metric, n (seeds that have this score), mean, sd (n - 1 below; NaN of
+        one seed), min, max.
+    """
+    if not scores_by_seed:
+        raise ValueError("spread over seeds: there are no scores; give those of at least one seed")
+    scores = pd.concat([pd.DataFrame(each) for each in scores_by_seed.values()], ignore_index=True)
+    keys = [key for key in ("target", "level", "metric") if key in scores]
+    scores["value"] = scores["value"].astype(np.float64)
+    found = scores.groupby(keys, sort=False)["value"].agg(n="count", mean="mean", sd="std", min="min", max="max")
+    return found.reset_index()
 
 
 def baseline_trial_number(table, *, n_outputs=None):
@@ -193,39 +227,30 @@ def shuffle_time(X, *, seed):
     return out
 
 
-def _unit(table):
-    """Column that names the people: person where there is one (labels of subjects repeat between datasets)."""
-    for column in ("person", "subject"):
-        if column in table:
-            return column
-    raise ValueError(f"the predictions need a column person or subject, they have {list(table.columns)}")
+def _by_subject(people, classes):
+    """Both ways in which windows speak for their subject, as `metrics` has its levels; none without one class each."""
+    if people["y"].isna().any():
+        return {}
+    y, p = people["y"].to_numpy(dtype=np.int64), people[[f"p{k}" for k in range(classes)]].to_numpy()
+    every = np.arange(len(people))
+    return {level: (every, y, people[column].to_numpy(), p) for level, column in SPOKEN.items()}
 
 
-def _probabilities(table):
-    """Columns p0, p1, ... as an array (windows, classes), after a look at them and at y."""
-    columns = sorted((c for c in table if c[0] == "p" and c[1:].isdigit()), key=lambda c: int(c[1:]))
-    if len(columns) < 2 or "y" not in table or not len(table):
-        raise ValueError(f"predictions need rows and the columns y, p0, p1: {len(table)} rows of {list(table.columns)}")
-    p = table[columns].to_numpy(dtype=np.float64)
-    if not (np.isfinite(p).all() and (p >= 0).all() and (p <= 1 + 1e-9).all()):
-        raise ValueError("the columns p0, p1, ... hold values that are no probabilities (0 ... 1)")
-    if not table["y"].isin(range(len(columns))).all():
-        raise ValueError(f"y holds classes that are not 0 ... {len(columns) - 1}: {sorted(set(table['y']))}")
-    return p
-
-
-def _notes(subjects):
-    few = f"{subjects} subjects: percentile intervals over so few are too narrow"
-    return [few] if subjects < 40 else []
-
-
-def _resample(subjects, replicates, seed):
-    """How often each subject is drawn in each replicate (1 + replicates, subjects); row 0 is the sample itself."""
-    drawn = np.random.default_rng([seed, subjects]).integers(subjects, size=(replicates, subjects))
-    weights = np.ones((replicates + 1, subjects))
-    for row, who in zip(weights[1:], drawn):
-        row[:] = np.bincount(who, minlength=subjects)
-    return weights
+def _notes(levels, classes, lost):
+    """What the scores and their intervals cannot say, given the levels of `metrics`."""
+    notes, there = [], np.unique(levels["window"][1])
+    if len(there) == 1:
+        notes.append(f"all tested windows are of class {there[0]}: nothing had to be told apart, there is no AUC")
+    elif len(there) < classes:
+        absent = ", ".join(map(str, sorted(set(range(classes)) - set(there.tolist()))))
+        notes.append(f"no tested window is of class {absent}: balanced accuracy and AUC are over the others")
+    if lost:
+        notes.append(f"{lost} replicates lost a class: they count in no interval of balanced accuracy or AUC")
+    if len(levels) == 1:
+        return [*notes, "no vote: the windows of a subject are of several classes"]
+    if any((predicted == true).all() for level, (_, true, predicted, _) in levels.items() if level != "window"):
+        notes.append("every subject is right: an interval without width says nothing; up to 3/n errors are possible")
+    return notes
 
 
 def _counts(unit, true, predicted, subjects, classes):
@@ -251,30 +276,35 @@ def _score(counts, weights):
 
 
 def _auc(unit, true, p, weights):
-    """Area under the ROC curve of class 1 for each replicate, from how often a subject's windows outrank another's."""
-    subjects = weights.shape[1]
-    positive, ranks = true == 1, np.zeros((subjects, subjects))
-    for who in range(subjects):
-        below = np.sort(p[~positive & (unit == who)])
-        wins = np.searchsorted(below, p[positive], "left") + np.searchsorted(below, p[positive], "right")
-        ranks[:, who] = np.bincount(unit[positive], wins / 2, minlength=subjects)
-    yes, no = (weights @ np.bincount(unit[side], minlength=subjects) for side in (positive, ~positive))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return {"auc": ((weights @ ranks) * weights).sum(1) / (yes * no)}
+    """Area under the ROC curve of each replicate: of class 1 of two, else the mean of each class against the rest."""
+    classes = [1] if p.shape[1] == 2 else np.unique(true)
+    return np.mean([_area(unit, true == k, p[:, k], weights) for k in classes], axis=0)
+
+
+def _area(unit, positive, p, weights):
+    """Share of the pairs of a positive and a negative window that `p` puts in order (ties: half), of each replicate."""
+    yes, no = np.flatnonzero(positive), np.flatnonzero(~positive)
+    # both sides sorted once: a replicate only adds up how often each window's person was drawn
+    yes, no = yes[np.argsort(p[yes], kind="stable")], no[np.argsort(p[no], kind="stable")]
+    before, upto = (np.searchsorted(p[no], p[yes], side) for side in ("left", "right"))
+    yes, no = unit[yes], unit[no]
+    area = np.full(len(weights), np.nan)
+    for row, weight in enumerate(weights):
+        below = np.concatenate([[0.0], np.cumsum(weight[no])])
+        pairs = weight[yes].sum() * below[-1]
+        if pairs:
+            area[row] = weight[yes] @ (below[before] + below[upto]) / (2 * pairs)
+    return area
 
 
 def _rows(name, found, confusion, level):
     """Rows of the table of scores: value, percentile interval, chance."""
     share = confusion.sum(1) / confusion.sum()
-    rows = []
-    for metric, values in found.items():
-        drawn = values[1:][np.isfinite(values[1:])]
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]) if len(drawn) else (np.nan, np.nan)
-        rows.append(
-            dict(level=name, metric=metric, value=values[0], low=low, high=high)
-            | dict(chance=CHANCE[metric](share), n=int(confusion.sum()))
-        )
-    return rows
+    return [
+        {"level": name, "metric": metric, **_people.interval(values, level)}
+        | {"chance": float(CHANCE[metric](share)), "n": int(confusion.sum())}
+        for metric, values in found.items()
+    ]
 
 
 def _confusion(name, counts):
