@@ -70,7 +70,7 @@ def test_signal_comes_back_from_disk_with_nan(tmp_path):
     mne = pytest.importorskip("mne")
     signal, table, events, _ = simulate.recording(1, **SMALL)
     signal[3, 100:110] = np.nan
-    simulate._write_recording(tmp_path / "eeg" / "sub-01_task-sounds", signal, table, events, 250.0)
+    simulate._write_recording(tmp_path / "eeg" / "sub-01_task-sounds", signal, table, events, 250.0, simulate.EEG)
     raw = mne.io.read_raw_brainvision(tmp_path / "eeg" / "sub-01_task-sounds_eeg.vhdr", verbose="error")
     assert raw.ch_names == list(table["name"])
     assert raw.info["sfreq"] == 250

@@ -13,14 +13,19 @@ Planted are, each drawn from its own stream of random numbers keyed by seed and 
 - artefacts: blinks, bursts of muscle activity (20-70 Hz), one flat and one noisy channel in every recording.
 
 ``effect=0`` is the null twin: the same recordings with the responses, the difference between open and closed eyes and
-the sex effect taken out, and the artefacts left in.
+the sex effect taken out, and the artefacts left in. `write` makes datasets of another kind, too: ``paradigm="rest"``,
+in the shape of the Healthy Brain Network's resting state (`hedgerow._resting`).
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+
+from hedgerow import _planted, _resting
 
 # fmt: off
 #: Electrode positions (mm, standard_1005 head model: x to the right, y to the nose, z up), from front to back.
@@ -57,12 +62,6 @@ ALPHA = {"log10_power": 1.8, "sd": 0.2, "sex_d": 3.0, "eyes_log10": 1.0}  # log1
 BURST_SITES = ("F7", "F8", "T7", "T8", "P7", "P8")
 CYCLE = 50.0  # s, about one block with eyes open and one with eyes closed
 TASK = "sounds"
-STREAMS = ("sex", "person", "events", "background", "alpha", "artefacts", "sensors")
-
-
-def _rng(seed, subject, stream):
-    """Random generator of one stream: keyed, so that no draw depends on how much another part draws."""
-    return np.random.default_rng([seed, subject, STREAMS.index(stream)])
 
 
 def montage(channels):
@@ -75,9 +74,12 @@ def montage(channels):
 
 def _kernel(names, points, reach):
     """Smooth spatial kernel (channels, points): exp(-d²/2 reach²), distances in m, `points` (points, 3) in m."""
-    sensors = np.array([POSITIONS[name] for name in names]) / 1000
-    squared = ((sensors[:, None] - np.atleast_2d(points)[None]) ** 2).sum(-1)
-    return np.exp(-squared / (2 * reach**2))
+    return _planted.kernel(_places(names), points, reach)
+
+
+def _places(names):
+    """Positions (channels, 3) in m."""
+    return np.array([POSITIONS[name] for name in names]) / 1000
 
 
 def topography(names, channel, reach=RESPONSE_REACH):
@@ -101,9 +103,7 @@ def person(subject, *, seed=1, effect=1.0):
     subjects are added. ``log10_power`` is normal with standard deviation 0.2 within a sex; the sexes differ by
     ``effect * 3`` standard deviations (Cohen's d).
     """
-    sexes = _rng(seed, (subject - 1) // 2, "sex").permutation(["F", "M"])
-    rng = _rng(seed, subject, "person")
-    sex = str(sexes[(subject - 1) % 2])
+    rng, sex = _planted.rng(seed, subject, "person"), _planted.sexes(subject, seed)
     shift = (0.5 if sex == "F" else -0.5) * ALPHA["sex_d"] * ALPHA["sd"] * effect
     closed = ALPHA["log10_power"] + shift + ALPHA["sd"] * rng.standard_normal()
     opened = closed - ALPHA["eyes_log10"] * effect
@@ -150,7 +150,7 @@ def events(subject, *, seed=1, sfreq=250.0, seconds=100.0):
     with ``eyes_open`` or ``eyes_closed`` and end with ``eyes_open_end`` or ``eyes_closed_end``; two stray triggers
     (``trial_type`` missing) mean nothing. Onsets lie on samples.
     """
-    rng = _rng(seed, subject, "events")
+    rng = _planted.rng(seed, subject, "events")
     rows, times = [], []
     for eyes, code in (("open", 1), ("closed", 3)):
         for start, end in blocks(seconds)[eyes]:
@@ -169,36 +169,15 @@ def events(subject, *, seed=1, sfreq=250.0, seconds=100.0):
     return table.sort_values("onset", kind="stable", ignore_index=True)
 
 
-def _noise(rng, count, samples, sfreq, power, above=0.0):
-    """Gaussian noise (count, samples) of power spectrum ``power(f)``, variance 1 in the frequencies over `above`."""
-    freqs = np.fft.rfftfreq(samples, 1 / sfreq)
-    weight = np.zeros_like(freqs)
-    weight[1:] = power(freqs[1:])
-    weight *= samples**2 / (4 * weight[freqs > above].sum())
-    spectrum = rng.standard_normal((count, len(freqs))) + 1j * rng.standard_normal((count, len(freqs)))
-    return np.fft.irfft(spectrum * np.sqrt(weight), samples)
-
-
-def _scalp(count):
-    """`count` points (count, 3) in m, evenly spread over the part of the head that electrodes cover."""
-    index = np.arange(count) + 0.5
-    height = 1 - 1.5 * index / count  # from the vertex to half a radius below the centre
-    angle = np.pi * (1 + 5**0.5) * index
-    ring = np.sqrt(1 - height**2)
-    return np.stack([ring * np.cos(angle), ring * np.sin(angle), height], 1) * 0.09 + (0, -0.015, 0.01)
-
-
 def background(subject, names, samples, sfreq, *, seed, level):
     """Background activity (channels, samples) in µV, `level` µV rms above 0.5 Hz: 1/f sources and sensor noise.
 
-    Sixty sources under the electrodes reach a few channels each, ten deep ones reach far, so that every channel
-    correlates with its neighbours; sensor noise of 0.5 µV keeps the rank full.
+    The noise of the sensors, 0.5 µV, keeps the rank full.
     """
-    rng = _rng(seed, subject, "background")
-    near, far = _kernel(names, _scalp(60), 0.045), _kernel(names, _scalp(10) * 0.6, 0.09)
-    mixing = np.hstack([g / np.linalg.norm(g, axis=1, keepdims=True) for g in (near, far)]) / np.sqrt(2)
-    sources = _noise(rng, mixing.shape[1], samples, sfreq, lambda f: np.maximum(f, 0.05) ** -1.3, above=0.5)
-    sensors = _rng(seed, subject, "sensors").standard_normal((len(names), samples))
+    rng = _planted.rng(seed, subject, "background")
+    mixing = _planted.mixing(_places(names))
+    sources = _planted.noise(rng, mixing.shape[1], samples, sfreq, _planted.pink, above=0.5)
+    sensors = _planted.rng(seed, subject, "sensors").standard_normal((len(names), samples))
     return level * mixing @ sources + 0.5 * sensors
 
 
@@ -208,15 +187,10 @@ def alpha(subject, names, samples, sfreq, *, seed, hz, log10_power, closed):
     `log10_power` holds the power at Oz (log10 of µV²) with eyes ``open`` and ``closed``; `closed` are the intervals (s)
     with closed eyes, entered and left within half a second.
     """
-    rng = _rng(seed, subject, "alpha")
-    times = np.arange(samples) / sfreq
-    state = np.zeros(samples)
-    for start, end in closed:
-        state += np.clip((times - start) / 0.5, 0, 1) * np.clip((end - times) / 0.5, 0, 1)
-    amplitude = 10 ** ((log10_power["open"] + state * (log10_power["closed"] - log10_power["open"])) / 2)
-    sources = _noise(rng, 2, samples, sfreq, lambda f: np.exp(-((f - hz) ** 2) / (2 * 0.6**2)))
+    rng = _planted.rng(seed, subject, "alpha")
+    sources = _planted.alpha(rng, samples, sfreq, hz, log10_power, closed)
     maps = np.stack([topography(names, name, 0.05) for name in ("O1", "O2")], 1)
-    return maps / np.linalg.norm(maps[names.index("Oz")]) @ (sources * amplitude)
+    return maps / np.linalg.norm(maps[names.index("Oz")]) @ sources
 
 
 def responses(table, names, samples, sfreq, *, gains, effect=1.0):
@@ -254,7 +228,7 @@ def artefacts(subject, names, samples, sfreq, *, seed):
         ``flat``, ``noisy`` (names), ``blinks`` (s), ``bursts`` (list of start, end in s and the channels, bad ones
         left out, that have at least half of the burst's amplitude).
     """
-    rng = _rng(seed, subject, "artefacts")
+    rng = _planted.rng(seed, subject, "artefacts")
     peaks = {how["channel"] for how in RESPONSE.values()}
     flat, noisy = rng.choice([name for name in names if name not in peaks and name not in MASTOIDS], 2, replace=False)
     times = np.arange(samples) / sfreq
@@ -284,10 +258,8 @@ def artefacts(subject, names, samples, sfreq, *, seed):
 def _burst(rng, signal, names, sfreq, onset, length, site, bad):
     """Add one muscle burst to `signal` in place; return where it is."""
     first, count = round(onset * sfreq), round(length * sfreq)
-    noise = _noise(rng, 1, count, sfreq, lambda f: ((f >= 20) & (f <= 70)).astype(float))[0]
-    ramp = np.minimum(1, (np.minimum(np.arange(count), np.arange(count)[::-1]) + 1) / (0.05 * sfreq))
-    where = topography(names, site, 0.055)
-    signal[:-1, first : first + count] += 75 * np.exp(0.15 * rng.standard_normal()) * np.outer(where, noise * ramp)
+    course, where = _planted.muscle(rng, count, sfreq), topography(names, site, 0.055)
+    signal[:-1, first : first + count] += 75 * np.exp(0.15 * rng.standard_normal()) * np.outer(where, course)
     strong = [name for name, weight in zip(names, where) if weight >= 0.5 and name not in bad]
     return {"start": first / sfreq, "end": (first + count) / sfreq, "site": site, "channels": strong}
 
@@ -333,7 +305,7 @@ def recording(subject, *, seed=1, sfreq=250.0, seconds=100.0, channels=24, effec
     eeg += responses(what, names, samples, sfreq, gains=who["gains"], effect=effect)
     signal, planted = artefacts(subject, names, samples, sfreq, seed=seed)
     signal[:-1] += eeg
-    _hardware(signal, names, sfreq, rng=_rng(seed, subject, "sensors").spawn(1)[0], planted=planted)
+    _hardware(signal, names, sfreq, rng=_planted.rng(seed, subject, "sensors").spawn(1)[0], planted=planted)
     table = pd.DataFrame({"name": [*names, EOG], "type": ["EEG"] * len(names) + ["EOG"], "units": "µV"})
     marks = [what.loc[what["trial_type"] == mark, "onset"].tolist() for mark in ("eyes_closed", "eyes_closed_end")]
     planted |= {
@@ -349,8 +321,8 @@ def _hardware(signal, names, sfreq, *, rng, planted):
     The noisy channel lost contact: it shows white and 1/f noise of its own (40 µV rms) and nothing of the head.
     """
     count, samples = signal.shape
-    signal[-1] += 10 * _noise(rng, 1, samples, sfreq, lambda f: np.maximum(f, 0.05) ** -1.3, above=0.5)[0]
-    own = 40 * _noise(rng, 1, samples, sfreq, lambda f: 1 + 10 / f, above=0.5)[0]
+    signal[-1] += 10 * _planted.noise(rng, 1, samples, sfreq, _planted.pink, above=0.5)[0]
+    own = 40 * _planted.noise(rng, 1, samples, sfreq, lambda f: 1 + 10 / f, above=0.5)[0]
     signal[names.index(planted["noisy"])] = own
     line = np.sin(2 * np.pi * (50 * np.arange(samples) / sfreq + rng.uniform()))
     signal += rng.uniform(1, 2, (count, 1)) * line
@@ -381,17 +353,20 @@ def truth(*, seed=1, channels=24, sfreq=250.0, seconds=100.0, effect=1.0):
     }
 
 
-def write(root, *, seed=1, subjects=24, channels=24, sfreq=250.0, seconds=100.0, effect=1.0):
+def write(root, *, paradigm="sounds", seed=1, subjects=24, channels=24, sfreq=250.0, seconds=100.0, effect=1.0):
     """Write a simulated BIDS dataset, and return its truth.
 
     Parameters
     ----------
     root : path
         Folder of the dataset; made if need be, files of the same names are overwritten.
+    paradigm : {"sounds", "rest"}
+        ``sounds``: what this module simulates. ``rest``: eyes open and closed in turn under a net of 129 channels, as
+        the Healthy Brain Network records it (`hedgerow._resting`).
     subjects : int
         At least 1: ``sub-01``, ``sub-02``, ...
     seed, channels, sfreq, seconds, effect
-        See `recording`.
+        See `recording`; the net of ``rest`` has its channels, and `channels` stays as it is.
 
     Returns
     -------
@@ -401,27 +376,32 @@ def write(root, *, seed=1, subjects=24, channels=24, sfreq=250.0, seconds=100.0,
     """
     if subjects < 1:
         raise ValueError(f"simulate: subjects is {subjects}, but a dataset needs at least 1.")
-    root = Path(root)
-    sizes = {"seed": seed, "channels": channels, "sfreq": sfreq, "seconds": seconds, "effect": effect}
-    known = truth(**sizes)
+    if paradigm not in PARADIGMS:
+        raise ValueError(f"simulate: paradigm is {paradigm!r}, but there are {' and '.join(PARADIGMS)}.")
+    if paradigm == "rest" and channels != 24:
+        raise ValueError(f"simulate: channels is {channels}, but the net of paradigm rest has 129; drop the key.")
+    root, made = Path(root), PARADIGMS[paradigm]
+    sizes = {"seed": seed, "sfreq": sfreq, "seconds": seconds, "effect": effect}
+    sizes |= {"channels": channels} if paradigm == "sounds" else {}
+    known = made.truth(**sizes)
     for subject in range(1, subjects + 1):
         label = f"sub-{subject:02d}"
-        stem = f"{label}/eeg/{label}_task-{TASK}"
-        signal, table, what, planted = recording(subject, **sizes)
-        _write_recording(root / stem, signal, table, what, sfreq)
+        stem = f"{label}/eeg/{label}_task-{made.task}"
+        signal, table, what, planted = made.recording(subject, **sizes)
+        _write_recording(root / stem, signal, table, what, sfreq, made.eeg)
         known["subjects"][label], known["recordings"][stem] = planted["subject"], planted["recording"]
     known["sex"]["d_sample"] = sex_difference(known["subjects"].values())
     people = [(label, who["age"], who["sex"]) for label, who in known["subjects"].items()]
     _write_table(root / "participants.tsv", pd.DataFrame(people, columns=["participant_id", "age", "sex"]))
-    (root / "README.md").write_text(README.format(seed=seed, effect=effect), encoding="utf-8")
-    _write_json(root / "dataset_description.json", DESCRIPTION)
+    (root / "README.md").write_text(made.readme.format(seed=seed, effect=effect), encoding="utf-8")
+    _write_json(root / "dataset_description.json", DESCRIPTION | {"Name": made.name})
     _write_json(root / "participants.json", PARTICIPANTS)
-    _write_json(root / f"task-{TASK}_events.json", EVENTS)
+    _write_json(root / f"task-{made.task}_events.json", made.events)
     _write_json(root / "sourcedata" / "truth.json", known)
     return known
 
 
-def _write_recording(stem, signal, table, what, sfreq):
+def _write_recording(stem, signal, table, what, sfreq, about):
     """Write the five kinds of file of one recording; `stem` is their path up to ``_eeg.vhdr``."""
     import pybv
 
@@ -432,10 +412,10 @@ def _write_recording(stem, signal, table, what, sfreq):
     )  # fmt: skip
     _write_table(stem.with_name(f"{stem.name}_channels.tsv"), table)
     _write_table(stem.with_name(f"{stem.name}_events.tsv"), what)
-    counts = {"EEGChannelCount": int((table["type"] == "EEG").sum()), "EOGChannelCount": 1}
+    counts = {f"{kind}ChannelCount": int((table["type"] == kind).sum()) for kind in ("EEG", "EOG")}
     counts |= {f"{kind}ChannelCount": 0 for kind in ("ECG", "EMG", "MISC", "Trigger")}
     rate = {"SamplingFrequency": sfreq, "RecordingDuration": signal.shape[1] / sfreq}
-    _write_json(stem.with_name(f"{stem.name}_eeg.json"), EEG | counts | rate)
+    _write_json(stem.with_name(f"{stem.name}_eeg.json"), about | counts | rate)
 
 
 def _write_table(path, table):
@@ -457,7 +437,7 @@ which tones and clicks are played, alternate with blocks of rest with eyes close
 (responses, alpha, bad channels, artefacts) stands in `sourcedata/truth.json`.
 """
 DESCRIPTION = {
-    "Name": "Simulated EEG with planted truth",
+    "Name": None,
     "BIDSVersion": "1.10.0",
     "HEDVersion": "8.3.0",
     "DatasetType": "raw",
@@ -535,3 +515,24 @@ EVENTS = {
         "HED": {"eyes_open": _eyes("open")[0], "eyes_closed": _eyes("closed")[0]},
     },
 }  # fmt: skip
+
+
+class Paradigm(NamedTuple):
+    """What `write` needs to know of a kind of dataset."""
+
+    name: str
+    task: str
+    recording: Callable
+    truth: Callable
+    readme: str
+    eeg: dict
+    events: dict
+
+
+PARADIGMS = {
+    "sounds": Paradigm("Simulated EEG with planted truth", TASK, recording, truth, README, EEG, EVENTS),
+    "rest": Paradigm(
+        "Simulated EEG at rest with planted truth",
+        *(_resting.TASK, _resting.recording, _resting.truth, _resting.README, _resting.EEG, _resting.EVENTS),
+    ),
+}
