@@ -63,13 +63,13 @@ def by_hand(table, edges):
 
 def test_intervals_are_those_of_tables_put_together_from_the_people_drawn(rng):
     sk = pytest.importorskip("sklearn.metrics")
-    table = made_up(rng, subjects=8, windows=10)
+    table = made_up(rng, subjects=9, windows=9)  # the edges of four bins are values of the sample
     scores, reliability, _ = calibration(table, bins=4, replicates=60, seed=3)
     parts = [rows for _, rows in table.groupby("person")]
     edges = [0, *np.quantile(probabilities(table).max(1), [0.25, 0.5, 0.75]), 2]
     assert value(scores, "ece") == pytest.approx(by_hand(table, edges), abs=1e-12)
     found = []
-    for drawn in np.random.default_rng([3, 8]).integers(8, size=(60, 8)):
+    for drawn in np.random.default_rng([3, 9]).integers(9, size=(60, 9)):
         sample = pd.concat([parts[who] for who in drawn])
         y, p = sample["y"], probabilities(sample)
         brier = sk.brier_score_loss(y, p, scale_by_half=False, labels=range(3))
@@ -77,7 +77,7 @@ def test_intervals_are_those_of_tables_put_together_from_the_people_drawn(rng):
     ends = np.quantile(found, [0.025, 0.975], axis=0)
     got = scores[["low", "high"]].to_numpy().T
     assert got == pytest.approx(ends, abs=1e-12)
-    assert reliability["windows"].tolist() == [20] * 4 and reliability["bin"].tolist() == [0, 1, 2, 3]
+    assert reliability["windows"].tolist() == [20, 20, 20, 21] and reliability["bin"].tolist() == [0, 1, 2, 3]
 
 
 def test_a_network_that_says_too_much_is_found_out(rng):
@@ -106,6 +106,8 @@ def test_reference_of_the_calibration_error_is_what_calibrated_networks_show(rng
         scores, _, _ = calibration(table.assign(p0=p[:, 0], p1=p[:, 1]), replicates=100, seed=seed)
         ece.append(value(scores, "ece"))
         reference.append(value(scores, "ece", "reference"))
+    again = [value(calibration(table, seed=seed)[0], "ece", "reference") for seed in (1, 2)]
+    assert again[0] == pytest.approx(again[1], rel=0.05)
     assert np.mean(ece) > 0.03
     assert np.mean(reference) == pytest.approx(np.mean(ece), rel=0.2)
 

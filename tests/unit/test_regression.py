@@ -122,6 +122,15 @@ def test_correlation_with_a_constant_is_none(rng, constant):
         assert found.loc[["mae", "rmse", "r2"], ["value", "low", "high"]].notna().all(axis=None)
 
 
+def test_replicates_of_one_person_have_no_correlation(rng):
+    """Of two people, half of the replicates are one of them alone: rounding is not taken for a spread there."""
+    for seed in range(20):
+        ages = rng.uniform(5, 21, size=2).repeat(7)
+        table = pd.DataFrame({"person": ["a"] * 7 + ["b"] * 7, "y_age": ages, "f_age": ages / 3, "b_age": 13.0})
+        found = at(regression(table, replicates=30, seed=seed)[0], "age", "window").loc["r"]
+        assert found[["value", "low", "high"]].tolist() == pytest.approx([1, 1, 1])
+
+
 def test_correlation_does_not_depend_on_unit_or_origin(rng):
     table = made_up(rng)
     one = at(regression(table, replicates=50)[0], "age", "window")
