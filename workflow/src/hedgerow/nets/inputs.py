@@ -189,8 +189,8 @@ class Topographies(_Tapered):
 
     def __init__(self, given, *, bands=BANDS, size=24, taper="hann", sphere="template", extent=1.0, relative=False):
         super().__init__(given, taper)
-        if not bands:
-            raise ValueError("bands: there are none; name one or more, such as alpha: [7, 13]")
+        if not isinstance(bands, dict) or not bands:
+            raise ValueError(f"bands is {bands}: give one band or more by name, such as alpha: [7, 13]")
         if size < 2 or not 0 < extent < 2:
             raise ValueError(
                 f"size is {size}, extent {extent}: give 2 pixels or more, and an extent above 0 and below 2"
