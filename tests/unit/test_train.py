@@ -81,7 +81,7 @@ def test_same_command_twice_gives_the_same_bits(rng):
 def test_killed_at_a_step_and_resumed_gives_the_same_bits(rng, tmp_path, step):
     """Five steps an epoch, a checkpoint every three: kills before, at and after checkpoints and ends of epochs."""
     X, y = tiny(rng)
-    settings = dict(epochs=3, validation=np.arange(20), checkpoint_steps=3, **TINY)
+    settings = dict(epochs=3, validation=np.arange(20), checkpoint_steps=3, checkpoint_seconds=0, **TINY)
     whole = train.fit(X, y, **settings)
     path, steps = tmp_path / "checkpoint.pt", []
 
@@ -109,6 +109,155 @@ def test_a_checkpoint_of_another_training_is_not_resumed(rng, tmp_path):
         assert same(train.fit(**call, checkpoint=path)[0], train.fit(**call)[0])
     path.write_bytes(b"cut off")
     assert same(train.fit(X, y, epochs=2, checkpoint=path, **TINY)[0], train.fit(X, y, epochs=2, **TINY)[0])
+
+
+def test_a_checkpoint_of_another_build_is_refused_unless_allowed(rng, tmp_path, monkeypatch):
+    X, y = tiny(rng)
+    path = tmp_path / "checkpoint.pt"
+    settings = dict(epochs=2, checkpoint=path, **TINY)
+    whole = train.fit(X, y, **settings)[0]
+    with pytest.raises(train.OtherBuild, match=r"threads 1 instead of 2.*other_build.*delete it"):
+        train.fit(X, y, threads=2, **settings)
+    monkeypatch.setattr(train, "_cpu", lambda: "another CPU")
+    with pytest.raises(train.OtherBuild, match=r"cpu .* instead of another CPU"):
+        train.fit(X, y, **settings)
+    weights, _, account = train.fit(X, y, other_build=True, **settings)
+    assert same(weights, whole)  # it had ended
+    assert account["cpu"] == "another CPU" and account["earlier_builds"][0]["cpu"] != "another CPU"
+
+
+def test_readers_change_no_bit(rng):
+    """A thread or two processes read ahead; windows come from an array or from a dataset of pairs."""
+
+    class Pairs:
+        def __init__(self, X):
+            self.X, self.shape = X, X.shape
+
+        def __len__(self):
+            return len(self.X)
+
+        def __getitem__(self, rows):
+            return torch.from_numpy(self.X[rows]), "targets"
+
+    X, y = tiny(rng)
+    settings = dict(epochs=2, validation=np.arange(20), **TINY)
+    one = train.fit(X, y, **settings)
+    for other in (train.fit(X, y, workers=2, **settings), train.fit(Pairs(X), y, **settings)):
+        assert same(one[0], other[0]) and one[1].equals(other[1]) and one[2] == other[2]
+
+
+def test_two_processes_share_each_batch(rng, tmp_path):
+    """The last batch of an epoch is a single window, so that one process has none of its own."""
+    X, y = tiny(rng)
+    X, y = X[:69], y[:69]
+    settings = dict(epochs=2, validation=np.arange(20), model="mlp", hidden=[8], dropout=0.0, batch=16, lr=0.01, seed=3)
+    alone, shared, again = (train.fit(X, y, world=world, **settings) for world in (1, 2, 2))
+    assert same(shared[0], again[0]) and shared[1].equals(again[1])
+    assert np.allclose(alone[1], shared[1], rtol=1e-4)
+    for name, value in alone[0].items():
+        assert torch.allclose(value, shared[0][name], atol=1e-4), name
+    assert shared[2]["world"] == 2
+
+
+def test_classes_of_unlike_size_weigh_the_same(rng):
+    """Nine of ten windows are of class 0, and nothing tells them apart: what is said is the share of the classes."""
+    y = (np.arange(200) % 10 == 0).astype(int)
+    X = rng.normal(size=(200, 2, 32)).astype(np.float32)
+    settings = dict(model="mlp", hidden=[4], epochs=12, batch=20, lr=0.01, weight_decay=0.3, seed=1)
+    said = {}
+    for balance in train.BALANCE:
+        weights, _, account = train.fit(X, y, balance=balance, **settings)
+        said[balance] = train.predict(weights, X, model="mlp", hidden=[4])[:, 1].mean()
+        assert account["balance"] == balance
+    assert said["none"] < 0.3 and 0.35 < said["weights"] < 0.65 and 0.35 < said["sampler"] < 0.65
+
+
+def test_the_balanced_order_forgets_no_window(rng):
+    y = np.repeat([0, 1, 2], [50, 9, 2])
+    epochs = [train.balanced_order(1, epoch, y) for epoch in range(5)]
+    for rows in epochs:
+        assert np.bincount(y[rows]).tolist() == [21, 21, 21]
+    shown = np.bincount(np.concatenate(epochs), minlength=61)
+    assert set(shown[:50]) <= {2, 3} and set(shown[50:59]) <= {11, 12} and set(shown[59:]) <= {52, 53}
+    assert np.array_equal(epochs[2], train.balanced_order(1, 2, y))
+    assert not np.array_equal(epochs[2], train.balanced_order(2, 2, y))
+
+
+def test_validation_loss_weighs_classes_alike_where_that_is_asked_for(rng):
+    y = (np.arange(120) % 6 == 0).astype(int)
+    X = rng.normal(size=(120, 2, 32)).astype(np.float32)
+    settings = dict(validation=np.arange(60), model="mlp", hidden=[4], epochs=1, seed=1)
+    weights, curve, _ = train.fit(X, y, balance="weights", **settings)
+    p = train.predict(weights, X[:60], model="mlp", hidden=[4])
+    losses = -np.log(p[np.arange(60), y[:60]])
+    by_class = [losses[y[:60] == k].mean() for k in (0, 1)]
+    assert np.isclose(curve["val_loss"][0], np.mean(by_class), rtol=1e-5)
+
+
+def test_numbers_are_predicted_in_their_unit(rng):
+    """Two targets from the size of a rhythm, on scales far apart; the loss is of standardised targets."""
+    size, n = rng.uniform(0.5, 2, 240), 240
+    X = rng.normal(size=(n, 3, 64)) + 3 * size[:, None, None] * np.sin(2 * np.pi * 0.1 * np.arange(64))
+    y = np.stack([10 * size + 30, -1000 * size], axis=1)
+    settings = dict(task="regression", model="eegnet", f1=2, depth=1, kernel=16, seed=3)
+    X, how = X.astype(np.float32), dict(epochs=30, batch=16, lr=0.02)
+    weights, curve, account = train.fit(X[:160], y[:160], validation=np.arange(40), **how, **settings)
+    assert account["n_outputs"] == 2 and account["task"] == "regression"
+    settings.pop("seed")
+    f = train.predict(weights, X[160:], **settings)
+    assert f.shape == (80, 2)
+    for k in (0, 1):
+        assert 1 - ((f - y[160:])[:, k] ** 2).sum() / ((y[160:, k] - y[40:160, k].mean()) ** 2).sum() > 0.7
+    z = (y[:40] - y[40:160].mean(0)) / y[40:160].std(0)
+    said = (train.predict(weights, X[:40], **settings) - y[40:160].mean(0)) / y[40:160].std(0)
+    best = curve["val_loss"].idxmin()
+    assert np.isclose(curve["val_loss"][best], ((said - z) ** 2).mean(), rtol=1e-4)
+    assert np.isclose(curve["val_r2"][best], (1 - ((said - z) ** 2).sum(0) / (z**2).sum(0)).mean(), rtol=1e-3)
+    one = train.fit(X, y[:, 0], epochs=1, **settings)
+    assert one[2]["n_outputs"] == 1 and train.predict(one[0], X, **settings).shape == (240, 1)
+
+
+def test_a_network_is_shown_what_was_asked_for(rng):
+    """Of the spectrum only 5 to 15 Hz: a rhythm at 30 Hz that tells the classes apart is not seen."""
+    y = np.arange(120) % 2
+    X = rng.normal(size=(120, 2, 128)).astype(np.float32)
+    X[:, 0] += (2 * y[:, None] - 1) * np.sin(2 * np.pi * 30 * np.arange(128) / 128)
+    how = dict(model="mlp", hidden=[], input="fft", sfreq=128.0)
+    for band, seen in (((20, 40), True), ((5, 15), False)):
+        params = {"fmin": band[0], "fmax": band[1]}
+        weights, _, account = train.fit(X[:80], y[:80], epochs=30, lr=0.02, input_params=params, seed=1, **how)
+        right = (train.predict(weights, X[80:], input_params=params, **how).argmax(1) == y[80:]).mean()
+        assert right > 0.9 if seen else right < 0.75
+        assert account["input"] == "fft" and account["input_params"] == params
+
+
+def test_bfloat16_learns_too_and_says_so(rng):
+    X, y = tiny(rng, n=180)
+    how = dict(epochs=25, precision="bfloat16", **TINY)
+    one, again = (train.fit(X[:90], y[:90], **how) for _ in range(2))
+    assert same(one[0], again[0]) and one[2]["precision"] == "bfloat16"
+    assert (train.predict(one[0], X, model="eegnet", f1=2, depth=1, kernel=16).argmax(1) == y).mean() > 0.95
+    assert not same(one[0], train.fit(X[:90], y[:90], epochs=25, **TINY)[0])
+
+
+def test_progress_tells_speed_and_how_long_windows_were_waited_for(rng):
+    class Slow:
+        shape = (32, 2, 32)
+
+        def __len__(self):
+            return 32
+
+        def __getitem__(self, rows):
+            import time
+
+            time.sleep(0.03)
+            return np.zeros((len(rows), 2, 32), np.float32) + np.arange(2)[:, None]
+
+    rows = []
+    train.fit(Slow(), np.arange(32) % 2, model="mlp", hidden=[2], epochs=2, batch=4, seed=1,
+              progress=lambda step, steps, row: rows.append(row))  # fmt: skip
+    assert 0.5 < rows[-1]["waiting"] <= 1 and 4 < rows[-1]["windows_per_s"] < 200
+    assert "train_loss" in rows[-1] and "train_loss" not in rows[0]
 
 
 def test_validation_windows_choose_the_epoch_and_nothing_else(rng):
@@ -155,10 +304,10 @@ def test_normalisation_is_of_the_training_windows(rng):
     X[:, 2] = 7.0  # a flat channel
     weights, _, _ = train.fit(X, y, epochs=1, validation=np.arange(20), **TINY)
     expected = X[20:].astype(np.float64)
-    assert np.allclose(weights["normalisation.mean"], expected.mean((0, 2)), rtol=1e-6)
+    assert np.allclose(weights["normalisation.mean"][:, 0], expected.mean((0, 2)), rtol=1e-6)
     std = expected.std((0, 2))
     std[2] = 1
-    assert np.allclose(weights["normalisation.std"], std, rtol=1e-5)
+    assert np.allclose(weights["normalisation.std"][:, 0], std, rtol=1e-5)
     assert np.isfinite(train.predict(weights, X, model="eegnet", f1=2, depth=1, kernel=16)).all()
 
 
@@ -195,13 +344,23 @@ def test_predictions_do_not_depend_on_the_batch(rng):
         (dict(y=np.zeros(90, int)), "1 of 1 classes"),
         (dict(validation=np.arange(90) % 2 == 1), "1 of 2 classes"),
         (dict(validation=np.arange(90)), "0 of 2 classes"),
-        (dict(y=np.arange(89)), "89 classes"),
+        (dict(y=np.arange(89)), "89 targets"),
         (dict(n_outputs=1), "must be 0"),
         (dict(epochs=0), "epochs"),
         (dict(lr=0), "lr"),
         (dict(seed=-1), "seed"),
         (dict(optimiser="sgdd"), "adamax"),
         (dict(lr=1e30, epochs=3), "try a tenth"),
+        (dict(task="ranking"), "classification, regression"),
+        (dict(task="regression", y=np.full(90, np.nan)), "90 windows"),
+        (dict(task="regression", balance="sampler"), "balance"),
+        (dict(task="regression", n_outputs=3), "n_outputs is 3"),
+        (dict(y=np.zeros((90, 2), int)), "several targets"),
+        (dict(balance="some"), "none, weights, sampler"),
+        (dict(precision="float16"), "bfloat16"),
+        (dict(workers=-1), "workers"),
+        (dict(world=17), "17 processes"),
+        (dict(X=np.zeros((90, 64), np.float32)), "windows, channels, samples"),
     ],
 )
 def test_a_training_that_cannot_work_is_refused(rng, change, message):
