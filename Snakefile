@@ -48,9 +48,9 @@ rule all_grids:
 
 
 rule all_networks:
-    """Metrics of all networks."""
+    """Metrics of all networks, and what sets them apart."""
     input:
-        expand("results/studies/<study>/networks/{network}/metrics.json", network=config["networks"]),
+        lambda w: STUDY.judged(),
 
 
 rule all:

@@ -19,7 +19,7 @@ FAMILIES = {
     "runner": "the machine that submits: Snakemake alone",
     "signal": "clone, fetch, index, clean, windows, rerp",
     "stats": "manifest, spectra, design, moments, scratch, bootstrap, grid, influence",
-    "networks": "split, train, evaluate",
+    "networks": "split, leakage, train, evaluate, compare",
     "publish": "coverage, publish, report, record, upload",
 }
 #: Optional extras that an environment holds all the same: in it nobody can add them when a config asks for them.

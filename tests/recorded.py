@@ -116,6 +116,8 @@ def _study(rng, one):
         account.write(f"{stem}_account.json", {"device": "cpu", "torch": "1", "weights_sha256": "0", "windows": 4})
     text(f"{S}/networks/n/predictions.tsv", f"subject\ty\tp0\n01\t0\t{rng.random()}\n02\t1\t{rng.random()}\n")
     account.write(f"{S}/networks/n/metrics.json", {"accuracy": rng.random(), "confusion": [[3, 1], [0, 2]]})
+    account.write(f"{S}/networks/n/leakage.json", {"people": 2, "folds": 2})
+    text(f"{S}/networks/n/README.md", "# n\n")
     account.write(f"{S}/recovery_lab.json", {"ratio": rng.random()})
     text(f"{S}/report.html", "<p>made in 3 h</p>\n")
 

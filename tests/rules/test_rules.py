@@ -48,13 +48,14 @@ RULES = {
         [f"{S}/grid/response/influence_tiny_0of2.tsv"],
     ),
     "split": (f"{S}/split.tsv", [f"{S}/split.tsv"]),
+    "leakage": (f"{S}/networks/eyes/leakage.json", [f"{S}/networks/eyes/leakage.json"]),
     "train": (
         f"{S}/networks/eyes/seed-1_fold-1.safetensors",
         [f"{S}/networks/eyes/seed-1_fold-1{end}" for end in (".safetensors", "_curve.tsv", "_account.json")],
     ),
     "evaluate": (
         f"{S}/networks/eyes/metrics.json",
-        [f"{S}/networks/eyes/{n}" for n in ("metrics.json", "predictions.tsv")],
+        [f"{S}/networks/eyes/{n}" for n in ("metrics.json", "predictions.tsv", "README.md")],
     ),
     "recovery": (f"{S}/recovery_tiny.json", [f"{S}/recovery_tiny.json"]),
     "config": (f"{S}/config.yaml", [f"{S}/config.yaml"]),

@@ -162,7 +162,7 @@ def test_every_key_is_described():
         for key, each in part.get("properties", {}).items():
             if "$ref" not in each:
                 assert each.get("description"), f"{where}.{key} has no description"
-            assert "$ref" in each or "type" in each or "enum" in each, f"{where}.{key} has no type"
+            assert {"$ref", "type", "enum", "anyOf"} & set(each), f"{where}.{key} has no type"
             assert "default" in each or key in part.get("required", ()), f"{where}.{key} has no default"
 
     walk(SCHEMA, "top")

@@ -7,17 +7,24 @@ import pytest
 from hedgerow import split, store, table
 
 pytest.importorskip("torch")
-from safetensors.torch import save_file
-
-from hedgerow.nets import data, train
+from hedgerow.nets import card, data, load, summary, train, trained
 
 NETWORK = {
+    "selection": "x",
+    "feature": None,
     "target": "sex",
     "labels": None,
+    "task": "classification",
     "model": "eegnet",
     "params": {"kernel": 16},
+    "input": "raw",
+    "input_params": {},
+    "folds": "split",
     "validation": 0.0,
     "shuffle_time": False,
+    "vote": None,
+    "balance": "none",
+    "precision": "float32",
     **dict.fromkeys(("batch", "lr", "weight_decay")),
     "epochs": 1,
     "optimiser": "adamax",
@@ -33,6 +40,7 @@ def study(tmp_path, rng):
         folder.mkdir(parents=True)
         human = [f"{dataset}{s}" if (dataset, s) != ("b", "1") else "a1" for s in subjects]
         frame = pd.DataFrame({"participant_id": [f"sub-{s}" for s in subjects], "sex": ["F", "M"] * 2, "person": human})
+        frame["age"] = [20 + 5 * n for n in range(4)]
         table.write(folder / "participants.tsv", frame)
         participants.append(folder / "participants.tsv")
         people.append(pd.DataFrame({"dataset": dataset, "subject": subjects, "person": human}))
@@ -62,10 +70,21 @@ def test_people_keep_their_labels_and_columns_of_the_same_name_do_not_collide(st
 
 def test_a_person_in_two_datasets_has_one_role(study):
     found, _ = data.examples(*study, NETWORK)
-    for fold in ("1", "2", "a-1"):
-        role = data.roles(found, fold, validation=0.2, seed=1)
+    alone = NETWORK | {"folds": "leave-one-subject-out"}
+    for fold, network in (("1", NETWORK), ("2", NETWORK | {"validation": 0.2}), ("a-1", alone | {"validation": 0.2})):
+        role = data.roles(found, fold, network, seed=1)
         assert pd.Series(role).groupby(found["person"].to_numpy()).nunique().max() == 1
-    assert (found["person"][data.roles(found, "a-1", validation=0, seed=1) == "test"] == "a1").all()
+    assert (found["person"][data.roles(found, "a-1", alone, seed=1) == "test"] == "a1").all()
+
+
+def test_a_dataset_is_left_out_with_its_people(study):
+    """Who is in both datasets is tested in the one and has no part in the training on the other."""
+    found, _ = data.examples(*study, NETWORK)
+    network = NETWORK | {"folds": "leave-one-dataset-out"}
+    role = data.roles(found, "b", network, seed=1)
+    assert (found["dataset"][role == "test"] == "b").all() and (role == "test").sum() == 16
+    assert (found["person"][role == "none"] == "a1").all() and (role == "none").sum() == 4
+    assert (role == "train").sum() == 12
 
 
 def test_only_the_wanted_classes_are_used_and_mistakes_are_named(study):
@@ -75,8 +94,8 @@ def test_only_the_wanted_classes_are_used_and_mistakes_are_named(study):
     assert len(found) == 16
     with pytest.raises(ValueError, match="no window is called 'w'"):
         data.examples(*study, NETWORK | {"labels": ["w"]})
-    with pytest.raises(ValueError, match="no column 'age'"):
-        data.examples(*study, NETWORK | {"target": "age"})
+    with pytest.raises(ValueError, match="no column 'height'"):
+        data.examples(*study, NETWORK | {"target": "height"})
     with pytest.raises(ValueError, match="one value or none"):
         data.examples(*study, NETWORK | {"target": "label", "labels": ["u"]})
 
@@ -89,31 +108,143 @@ def test_a_person_without_a_fold_is_named(study):
         data.examples(stores, participants, path, NETWORK)
 
 
-def test_every_window_is_predicted_once_by_a_network_that_never_saw_its_person(study, tmp_path):
-    stores = study[0]
-    found, classes = data.examples(*study, NETWORK)
-    paths = []
-    for fold in ("1", "2"):
-        role = data.roles(found, fold, validation=0.0, seed=5)
-        task = data.task(stores, found, role, NETWORK, n_outputs=2)
-        assert len(task["X"]) == (role != "test").sum()
-        weights, _, _ = train.fit(**task, **data.settings(NETWORK, seed=5, threads=1, gpus=0))
-        paths.append(tmp_path / f"seed-5_fold-{fold}.safetensors")
-        save_file(weights, paths[-1])
-    predicted = data.predictions(paths, stores, found, NETWORK, threads=1, gpus=0)[5]
+@pytest.fixture
+def manifest(study, tmp_path):
+    """Table of the stores, as the study has it."""
+    table.write(tmp_path / "manifest_x.tsv", store.manifest(study[0]))
+    return tmp_path / "manifest_x.tsv"
+
+
+def trained_on(study, manifest, network, folds, tmp_path, seed=5):
+    """Train all `folds` as the rules do: examples, names, paths of the weights and their accounts."""
+    found, names = data.examples(*study, network)
+    paths, accounts = [], []
+    for fold in folds:
+        role = data.roles(found, fold, network, seed=seed)
+        task, about = data.task(manifest, [], found, role, network, names)
+        assert len(task["X"]) == np.isin(role, ["train", "validation"]).sum()
+        weights, _, done = train.fit(**task, **data.settings(network, seed=seed, threads=1, gpus=0))
+        paths.append(tmp_path / f"seed-{seed}_fold-{fold}.safetensors")
+        trained.save(paths[-1], weights, data.described(network, names, about, done, seed=seed, fold=fold))
+        accounts.append(done)
+    return found, names, paths, accounts
+
+
+def test_every_window_is_predicted_once_by_a_network_that_never_saw_its_person(study, manifest, tmp_path):
+    found, classes, paths, accounts = trained_on(study, manifest, NETWORK, ["1", "2"], tmp_path)
+    ask = (manifest, [], found, NETWORK, classes)
+    predicted = data.predictions(paths, *ask, threads=1, gpus=0)[5]
     assert len(predicted) == len(found) and (predicted["tested"] == predicted["fold"]).all()
     assert predicted[["dataset", "subject", "window"]].equals(found[["dataset", "subject", "window"]])
-    done = data.summary({5: predicted}, classes, NETWORK)
+    done = summary.summary({5: predicted}, found, classes, NETWORK, test_set="t", entry="e")
     assert done["main_seed"] == 5 and done["folds"] == ["1", "2"]
     assert {row["metric"] for row in done["results"][5]["scores"]} >= {"balanced_accuracy", "auc"}
+    assert {row["metric"] for row in done["calibration"]["scores"]} == {"ece", "brier", "log_loss"}
+    text = card.render("sex", done, accounts, [path.name for path in paths])
+    assert 'load("networks/sex/seed-5_fold-1.safetensors")' in text and "F, M" in text
     with pytest.raises(ValueError, match="are in no test fold"):
-        data.predictions(paths[:1], stores, found, NETWORK, threads=1, gpus=0)
+        data.predictions(paths[:1], *ask, threads=1, gpus=0)
+
+
+def test_a_network_whose_normalisation_is_of_others_is_not_judged(study, manifest, tmp_path):
+    found, classes, paths, _ = trained_on(study, manifest, NETWORK, ["1", "2"], tmp_path)
+    one, other = map(load, paths)
+    one.weights["normalisation.mean"] = other.weights["normalisation.mean"]
+    trained.save(paths[0], one.weights, one.info)
+    with pytest.raises(split.Leak, match=r"seed-5_fold-1\.safetensors is normalised by windows that are not its"):
+        data.predictions(paths, manifest, [], found, NETWORK, classes, threads=1, gpus=0)
+
+
+def test_a_file_is_a_network_that_can_be_called(study, manifest, tmp_path, rng):
+    from hedgerow.nets.loader import Windows
+
+    paths = trained_on(study, manifest, NETWORK, ["1"], tmp_path)[2]
+    network = load(paths[0])
+    assert network.info["classes"] == ["F", "M"] and network.info["names"] == list("ABC")
+    assert repr(network) == "<eegnet for 3 channels x 64 samples that tells F or M>"
+    windows = Windows(manifest, cache=tmp_path / "cache")
+    p = network.predict(windows)
+    assert p.shape == (32, 2) and np.allclose(p.sum(1), 1)
+    assert np.array_equal(p, network.predict(windows[:][0])) and np.array_equal(
+        p, network.predict(windows[:][0].numpy())
+    )
+    with pytest.raises(ValueError, match=r"\(3, 32\) channels x samples, the network was trained on \(3, 64\)"):
+        network.predict(rng.normal(size=(2, 3, 32)))
+    windows.names = list("CBA")
+    with pytest.raises(ValueError, match="names"):
+        network.predict(windows)
+    content = paths[0].read_bytes()
+    trained.save(paths[0], network.weights, network.info)
+    assert paths[0].read_bytes() == content
+    paths[0].write_bytes(content[:100])
+    with pytest.raises(ValueError, match="damaged"):
+        load(paths[0])
+
+
+def test_ages_are_predicted(study, manifest, tmp_path):
+    network = NETWORK | {"task": "regression", "target": ["age"]}
+    found, names, paths, accounts = trained_on(study, manifest, network, ["1", "2"], tmp_path)
+    assert names == ["age"] and set(found["y_age"]) == {20.0, 25.0, 30.0, 35.0}
+    predicted = data.predictions(paths, manifest, [], found, network, names, threads=1, gpus=0)[5]
+    for fold in ("1", "2"):
+        others = found["y_age"][found["fold"].astype(str) != fold].mean()
+        assert np.allclose(predicted["b_age"][predicted["tested"] == fold], others)
+    done = summary.summary({5: predicted}, found, names, network, test_set="t", entry="e")
+    assert {row["metric"] for row in done["results"][5]["scores"]} == {"mae", "rmse", "r2", "r"}
+    assert "predict age" in card.render("age", done, accounts, [path.name for path in paths])
+    assert "age" in summary.lines(done)[0]
+    with pytest.raises(ValueError, match="'sex' is 'F' in places, which is no number"):
+        data.examples(*study, network | {"target": "sex"})
+
+
+def test_of_a_holdout_one_fold_is_tested(study, manifest, tmp_path):
+    network = NETWORK | {"folds": "holdout"}
+    found, classes, paths, _ = trained_on(study, manifest, network, ["1"], tmp_path)
+    predicted = data.predictions(paths, manifest, [], found, network, classes, threads=1, gpus=0)[5]
+    assert (predicted["fold"].astype(str) == "1").all() and len(predicted) == (found["fold"].astype(str) == "1").sum()
+    done = summary.summary({5: predicted}, found, classes, network, test_set="t", entry="e")
+    assert done["folds"] == ["1"] and done["controls"]["trial_number"]["scores"]
+
+
+def test_time_is_shuffled_the_same_way_each_time(study, manifest):
+    found, _ = data.examples(*study, NETWORK)
+    plain, _ = data.show(manifest, [], found, NETWORK)
+    shuffled, _ = data.show(manifest, [], found, NETWORK | {"shuffle_time": True})
+    before, after = plain[:][0].numpy(), shuffled[:][0].numpy()
+    assert not np.array_equal(before, after) and np.array_equal(np.sort(before), np.sort(after))
+    assert np.array_equal(shuffled[np.array([7, 3])][0].numpy(), after[[7, 3]])
+    # all channels in the same order
+    assert sorted(map(tuple, before[5].T)) == sorted(map(tuple, after[5].T))
+
+
+def test_the_gate_stops_a_person_under_two_names(study, manifest):
+    found, _ = data.examples(*study, NETWORK)
+    done = data.gate(manifest, found, NETWORK)
+    assert done["people"] == 7 and done["windows"] == 32
+    # the recording of one person copied under the name of another
+    signal = store.read(study[0][1])[0]
+    index, attrs = store.index(study[0][2])
+    told = {name: attrs[name] for name in ("dataset", "subject", "rec", "selection")}
+    index = index[["onset", "event", "label", "zero", "hed"]]
+    store.write(study[0][2], signal, index, names=list("ABC"), sfreq=64.0, tmin=0.0, attrs=told)
+    table.write(manifest, store.manifest(study[0]))
+    with pytest.raises(split.Leak, match="person"):
+        data.gate(manifest, found, NETWORK)
+
+
+def test_looks_at_test_people_are_counted_once_for_each_set_of_networks(tmp_path):
+    done = {"test_set": "t", "entry": "e", "target": "sex", "subjects": [1, 2]}
+    for entry in ("e", "e", "f"):
+        summary.opened(tmp_path / "opened", "sex", done | {"entry": entry})
+    summary.opened(tmp_path / "opened", "age", done | {"test_set": "u"})
+    assert summary.looks(tmp_path / "opened", "t") == 2 and summary.looks(tmp_path / "opened", "u") == 1
+    assert summary.looks(tmp_path / "nowhere", "t") == 0
 
 
 def test_one_person_a_fold_has_no_auc_and_a_note(study, rng):
     found, classes = data.examples(*study, NETWORK)
     p = rng.uniform(size=len(found))
     predicted = found.assign(tested=found["left_out"], p0=1 - p, p1=p)
-    result = data.summary({1: predicted}, classes, NETWORK)["results"][1]
+    result = summary.summary({1: predicted}, found, classes, NETWORK, test_set="t", entry="e")["results"][1]
     assert "auc" not in {row["metric"] for row in result["scores"]}
     assert any("one class only" in note for note in result["account"]["notes"])

@@ -1,8 +1,10 @@
 """From windows to networks that are judged on people they never saw.
 
-needs  windows stores, participants
+needs  windows stores (and feature stores), participants
 makes  results/studies/<study>/split.tsv
-       results/studies/<study>/networks/<network>/  seed-<seed>_fold-<fold>.*  predictions.tsv  metrics.json
+       results/studies/<study>/networks/<network>/  leakage.json  seed-<seed>_fold-<fold>.*  predictions.tsv
+                                                    metrics.json  README.md
+       results/studies/<study>/comparisons.tsv, comparisons.json
 """
 
 
@@ -35,12 +37,43 @@ rule split:
         "../scripts/split.py"
 
 
-rule train:
-    """Train one network on all folds but one; killed, it resumes where it was."""
+rule leakage:
+    """The gate: stop what would train and test on the same people, or on the same windows under two names."""
     input:
         split="results/studies/<study>/split.tsv",
         participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
         manifest=lambda w: STUDY.manifest(config["networks"][w.network]["selection"]),
+    output:
+        "results/studies/<study>/networks/{network}/leakage.json",
+    log:
+        "results/logs/leakage/<study>/{network}.log",
+    benchmark:
+        "results/benchmarks/leakage/<study>/{network}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    container:
+        IMAGES["networks"]
+    threads: 1
+    resources:
+        mem_mb=lambda w, input, attempt: attempt * (3000 + 3 * STUDY.stored_mb(input.manifest)),
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        network=lambda w: STUDY.network(w.network, "selection", "target", "task", "labels", "folds"),
+        code=digest("leakage"),
+    message:
+        "look for people and windows of '{wildcards.network}' on both sides of its split"
+    script:
+        "../scripts/leakage.py"
+
+
+rule train:
+    """Train one network on all folds but one; killed, it resumes where it was."""
+    input:
+        gate="results/studies/<study>/networks/{network}/leakage.json",
+        split="results/studies/<study>/split.tsv",
+        participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
+        manifest=lambda w: STUDY.manifest(config["networks"][w.network]["selection"]),
+        features=lambda w: STUDY.shown(w.network),
     output:
         weights="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}.safetensors",
         curve="results/studies/<study>/networks/{network}/seed-{seed}_fold-{fold}_curve.tsv",
@@ -55,12 +88,16 @@ rule train:
         IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * STUDY.stored_mb(input.manifest)),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 3 * STUDY.stored_mb(input.manifest)),
         runtime=lambda w, attempt: attempt * 240,
         gpu=1,
+        # processes that read ahead, and whether a checkpoint of another machine is taken up: neither is for a config
+        workers=0,
+        other_build=0,
     params:
-        network=lambda w: config["networks"][w.network],
+        network=lambda w: STUDY.network(w.network, without=("further_seeds", "vote")),
         threads=config["threads"],
+        board=lambda w: STUDY.board(w.network, w.seed, w.fold),
         checkpoint=lambda w: STUDY.checkpoint(w.network, w.seed, w.fold),
         code=digest("train"),
     message:
@@ -75,12 +112,14 @@ rule evaluate:
         split="results/studies/<study>/split.tsv",
         participants=expand("results/index/{dataset}/participants.tsv", dataset=config["datasets"]),
         manifest=lambda w: STUDY.manifest(config["networks"][w.network]["selection"]),
+        features=lambda w: STUDY.shown(w.network),
         weights=lambda w: STUDY.trained(w.network, ".safetensors"),
         curves=lambda w: STUDY.trained(w.network, "_curve.tsv"),
         accounts=lambda w: STUDY.trained(w.network, "_account.json"),
     output:
         predictions="results/studies/<study>/networks/{network}/predictions.tsv",
         metrics="results/studies/<study>/networks/{network}/metrics.json",
+        card="results/studies/<study>/networks/{network}/README.md",
     log:
         "results/logs/evaluate/<study>/{network}.log",
     benchmark:
@@ -91,14 +130,43 @@ rule evaluate:
         IMAGES["networks"]
     threads: config["threads"]
     resources:
-        mem_mb=lambda w, input, attempt: attempt * (4000 + 8 * STUDY.stored_mb(input.manifest)),
+        mem_mb=lambda w, input, attempt: attempt * (4000 + 3 * STUDY.stored_mb(input.manifest)),
         runtime=lambda w, attempt: attempt * 60,
         gpu=1,
     params:
-        network=lambda w: config["networks"][w.network],
+        network=lambda w: STUDY.network(w.network),
+        opened=f"results/studies/{config['study']}/opened",
         threads=config["threads"],
         code=digest("evaluate"),
     message:
         "evaluate '{wildcards.network}'"
     script:
         "../scripts/evaluate.py"
+
+
+rule compare:
+    """Hold networks that predicted the same windows against each other, pair by pair."""
+    input:
+        expand("results/studies/<study>/networks/{network}/predictions.tsv", network=config["networks"]),
+    output:
+        rows="results/studies/<study>/comparisons.tsv",
+        account="results/studies/<study>/comparisons.json",
+    log:
+        "results/logs/compare/<study>.log",
+    benchmark:
+        "results/benchmarks/compare/<study>.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    container:
+        IMAGES["networks"]
+    threads: 1
+    resources:
+        mem_mb=lambda w, attempt: attempt * 4000,
+        runtime=lambda w, attempt: attempt * 30,
+    params:
+        votes={name: block["vote"] for name, block in config["networks"].items()},
+        code=digest("compare"),
+    message:
+        "compare networks"
+    script:
+        "../scripts/compare.py"

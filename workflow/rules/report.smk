@@ -23,6 +23,7 @@ rule report:
             "results/studies/<study>/networks/{network}/metrics.json",
             network=config["networks"],
         ),
+        comparisons=lambda w: STUDY.compared(),
         curves=lambda w: [path for name in config["networks"] for path in STUDY.trained(name, "_curve.tsv")],
         trainings=lambda w: [path for name in config["networks"] for path in STUDY.trained(name, "_account.json")],
         recoveries=expand(
@@ -51,6 +52,7 @@ rule report:
     params:
         config=config,
         about=lambda w: STUDY.about(),
+        opened=f"results/studies/{config['study']}/opened",
         template=[template("report.html.j2"), template("page.css")],
         code=digest("report"),
     message:

@@ -1,16 +1,18 @@
 """Open the test sets once: predictions of every fold and seed, metrics with intervals over subjects."""
 
 from hedgerow import account, log, store, table
-from hedgerow.nets import data
+from hedgerow.nets import card, data, summary
 
 log.start(snakemake)
-given, block = snakemake.input, snakemake.params.network
-stores = store.listed(given.manifest)
-found, classes = data.examples(stores, given.participants, given.split, block)
-where = {"threads": snakemake.params.threads, "gpus": snakemake.resources.gpu}
-tables = data.predictions(given.weights, stores, found, block, **where)
-done = data.summary(tables, classes, block)
-for row in done["results"][done["main_seed"]]["scores"]:
-    log.say(f"{row['level']} {row['metric']}: {row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]")
-table.write(snakemake.output.predictions, tables[done["main_seed"]].drop(columns="store"))
-account.write(snakemake.output.metrics, account.ok("evaluate", **done))
+given, out, params = snakemake.input, snakemake.output, snakemake.params
+block, where = params.network, {"threads": params.threads, "gpus": snakemake.resources.gpu}
+found, names = data.examples(store.listed(given.manifest), given.participants, given.split, block)
+tables = data.predictions(given.weights, given.manifest, given.features, found, block, names, **where)
+shown = {"test_set": data.test_set(tables, block), "entry": data.entry(given.weights)}
+done = summary.summary(tables, found, names, block, **shown)
+for line in summary.lines(done):
+    log.say(line)
+table.write(out.predictions, tables[done["main_seed"]].drop(columns="store"))
+account.write(out.metrics, account.ok("evaluate", **done))
+card.write(out.card, snakemake.wildcards.network, done, given.accounts, given.weights)
+summary.opened(params.opened, snakemake.wildcards.network, done)

@@ -15,7 +15,7 @@ done = upload.send(
     dataset=names.dataset,
     # no output: Snakemake would delete it before the job
     cache=receipt.with_name(f".{names.dataset}_sums.tsv"),
-    progress=log.steps(),
+    progress=log.Steps(),
 )
 log.say(f"{done['put']} files sent ({upload.size(done['put_bytes'])}), {done['same']} there, {done['removed']} removed")
 account.write(receipt, done)

@@ -17,7 +17,8 @@ from . import store, table
 #: Places in an account that tell where and by what it was made, or what the files were that are held against each other
 #: themselves; in a config where a dataset lies (one that moved is the same dataset); in a description the containers.
 OF_THE_RUN = re.compile(
-    r"device|devices(\[\d+\])?|instructions|torch|versions(\..*)?|digest|weights_sha256|sums|bytes"
+    r"device|devices(\[\d+\])?|instructions|cpu|gpu|cuda|world|earlier_builds.*|torch|versions(\..*)?"
+    r"|digest|entry|weights_sha256|sums|bytes"
     r"|datasets\.[^.]+\.path|overrides|GeneratedBy\[\d+\]\.Container(\..*)?"
 )
 

@@ -8,6 +8,7 @@ import atexit
 import os
 import platform
 import resource
+import shutil
 import sys
 import time
 from importlib import metadata, util
@@ -77,29 +78,56 @@ def say(text):
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-def steps(every=10.0):
-    """A function ``progress(step, steps, row)`` that logs a line with the time left, at most every `every` s.
+class Steps:
+    """A function ``progress(step, steps, row)`` that logs a line with a bar and the time left, at most every `every` s.
 
-    The first line says at which step the work begins, or goes on.
+    The first line says at which step the work begins, or goes on. An object, so that it can go to another process.
+
+    Parameters
+    ----------
+    every : float
+        Seconds between lines.
+    board : path, optional
+        Folder for the rows of each epoch as TensorBoard reads them, where tensorboardX is installed; what an earlier
+        run left there goes when the work begins anew.
     """
-    began = last = first = None
 
-    def progress(step, steps, row):
-        nonlocal began, last, first
-        now = time.monotonic()
-        if first is None:
-            began = last = now
-            first = step
+    def __init__(self, every=10.0, board=None):
+        self.every, self.board, self.writer = every, board, None
+        self.first = self.began = self.last = self.epoch = None
+
+    def __call__(self, step, steps, row):
+        now, row = time.monotonic(), row or {}
+        if self.first is None:
+            self.began = self.last = now
+            self.first = step
             say(f"begins at step {step} of {steps}" if step <= 1 else f"goes on at step {step} of {steps}")
+            if self.board and step <= 1:
+                shutil.rmtree(self.board, ignore_errors=True)
+        if self.board and row.get("epoch") != self.epoch:
+            self.epoch = row.get("epoch")
+            self._scalars({name: value for name, value in row.items() if name != "epoch"})
+        if step == self.first or (now - self.last < self.every and step < steps):
             return
-        if now - last < every and step < steps:
-            return
-        last = now
-        left = (now - began) / max(step - first, 1) * (steps - step)
-        found = "".join(f", {key} {value:.4g}" for key, value in (row or {}).items() if key != "epoch")
-        say(f"step {step} of {steps}, {left:.0f} s left{found}")
+        self.last = now
+        left = (now - self.began) / max(step - self.first, 1) * (steps - step)
+        done = step * 20 // steps
+        found = "".join(f", {key.replace('_', ' ')} {value:.4g}" for key, value in row.items() if key != "epoch")
+        say(f"{'█' * done}{'░' * (20 - done)} step {step} of {steps}, {left:.0f} s left{found}")
 
-    return progress
+    def _scalars(self, row):
+        """The rows of an epoch, for TensorBoard."""
+        if self.writer is None:
+            try:
+                from tensorboardX import SummaryWriter
+            except ImportError:
+                self.board = None
+                return
+            self.writer = SummaryWriter(self.board, flush_secs=30)
+        for name, value in row.items():
+            if value == value:  # NaN without validation windows
+                self.writer.add_scalar(name, value, self.epoch)
+        self.writer.flush()
 
 
 def versions():

@@ -78,7 +78,10 @@ STAGES = [
     (rf"{_S}split\.tsv", "split", EXACT),
     (rf"{_N}seed-[^/]+\.safetensors", "train", WEIGHTS),
     (rf"{_N}seed-[^/]+(_curve\.tsv|_account\.json)", "train", TRAINED),
+    (rf"{_N}leakage\.json", "leakage", EXACT),
     (rf"{_N}(predictions\.tsv|metrics\.json)", "evaluate", TRAINED),
+    (rf"{_N}README\.md", "evaluate", TOLD),
+    (rf"{_S}comparisons\.(tsv|json)", "compare", TRAINED),
     (rf"{_S}recovery_[^/]+\.json", "recovery", MAPS),
     (rf"{_P}features/[^/]+\.zarr\.zip", "publish", POWER),
     (rf"{_P}(code/config\.yaml|dataset_description\.json)", "publish", SAME),
@@ -94,7 +97,7 @@ ORDER = list(dict.fromkeys(name for _, name, _ in STAGES))
 #: What stands beside the results and is none: temporary, unfinished, of other targets than the study itself.
 ASIDE = re.compile(
     rf"(.*/)?(\.[^/]*|[^/]*\.tmp)|{_S}record(_cache)?\.tsv|{_S}coverage(/.*|\.\w+)|{_S}upload[^/]*(/.*)?"
-    rf"|{_N}checkpoints/.*|{_G}(unfinished_[^/]*(/.*)?|scratch\.npy|replicates_[^/]*)"
+    rf"|{_N}checkpoints/.*|{_S}opened/.*|{_G}(unfinished_[^/]*(/.*)?|scratch\.npy|replicates_[^/]*)"
 )
 _ROW = re.compile(r"(results/[^\\\t\r\n]+)\t([a-z]+)\t([0-9]+)\t([0-9a-f]{64})\n")
 _CLEAN = ("eeg.vhdr", "eeg.eeg", "eeg.vmrk", "eeg.json", "channels.tsv", "events.tsv", "evidence.npz", "account.json")
@@ -161,7 +164,9 @@ def of_study(study):
         found += [
             each for end in (".safetensors", "_curve.tsv", "_account.json") for each in study.trained(network, end)
         ]
-        found += [f"{folder}/networks/{network}/{name}" for name in ("predictions.tsv", "metrics.json")]
+        names = ("leakage.json", "predictions.tsv", "metrics.json", "README.md")
+        found += [f"{folder}/networks/{network}/{name}" for name in names]
+    found += study.compared()
     return [*found, *study.features(), *study.influences(), f"{folder}/report.html"]
 
 

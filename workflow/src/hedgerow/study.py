@@ -199,7 +199,7 @@ class Study:
         return [f"results/studies/{self.config['study']}/split.tsv"] if self.config["networks"] else []
 
     def folds(self, network):
-        """Names of the folds of a network: ``1..k``; or left out one by one, ``<dataset>-<subject>``; or ``<dataset>``."""
+        """Names of the folds of a network: ``1..k``, or what is left out: ``<dataset>-<subject>``, ``<dataset>``."""
         folds = self.config["networks"][network]["folds"]
         if folds == "leave-one-subject-out":
             people = {f"{d}-{row['subject']}" for d in self.config["datasets"] for row in self.recordings(d)}
@@ -207,6 +207,29 @@ class Study:
         if folds == "leave-one-dataset-out":
             return sorted(self.config["datasets"])
         return [str(fold + 1) for fold in range(1 if folds == "holdout" else self.config["split"]["folds"])]
+
+    def network(self, name, *keys, without=()):
+        """The keys of a network that change the results of a rule, for its parameters: those named, or all but some."""
+        block = self.config["networks"][name]
+        return {key: block[key] for key in keys or block if key not in without}
+
+    def shown(self, network):
+        """Feature stores that a network is shown; none where it is shown the windows."""
+        name = self.config["networks"][network]["feature"]
+        if name is None:
+            return []
+        return self.parts(f"{FEATURES}/{self.config['features'][name]['selection']}_{name}_{{part}}.zarr.zip")
+
+    def judged(self):
+        """What networks reached, and comparisons of those that can be compared."""
+        folder = f"results/studies/{self.config['study']}/networks"
+        return [*(f"{folder}/{name}/metrics.json" for name in self.config["networks"]), *self.compared()]
+
+    def compared(self):
+        """Comparisons of networks, where there are several."""
+        folder = f"results/studies/{self.config['study']}"
+        several = len(self.config["networks"]) > 1
+        return [f"{folder}/comparisons.{ending}" for ending in ("tsv", "json")] if several else []
 
     def seeds(self, network):
         """Seeds with which a network is trained, the one that counts first."""
@@ -310,6 +333,10 @@ class Study:
     def checkpoint(self, network, seed, fold):
         """Where a training keeps its checkpoint (no output: Snakemake would delete it after a fault)."""
         return f"results/studies/{self.config['study']}/networks/{network}/checkpoints/seed-{seed}_fold-{fold}.pt"
+
+    def board(self, network, seed, fold):
+        """Where a training keeps its curves for TensorBoard (no output, but a log that can be watched)."""
+        return f"results/logs/train/{self.config['study']}/tensorboard/{network}/seed-{seed}_fold-{fold}"
 
     def publishable(self, dataset):
         """Accounts and stores that a published derivative holds, each for all files that its job wrote beside it."""

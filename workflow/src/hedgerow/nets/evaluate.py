@@ -202,7 +202,7 @@ def baseline_trial_number(table, *, n_outputs=None):
     return p
 
 
-def shuffle_time(X, *, seed):
+def shuffle_time(X, *, seed, places=None):
     """Windows with their samples in random order, the same for all channels of a window: a control.
 
     What is left is amplitude and the relations between channels at one instant; rhythms and responses are gone. A
@@ -214,6 +214,8 @@ def shuffle_time(X, *, seed):
         Any unit.
     seed : int
         At least 0; the order in a window depends on it and on the window's place alone.
+    places : array of int, optional
+        Place of each window, where `X` is a part of something; by default 0, 1, ...
 
     Returns
     -------
@@ -221,9 +223,9 @@ def shuffle_time(X, *, seed):
         New array of the shape and dtype of `X`.
     """
     out = np.empty_like(X)
-    for i, window in enumerate(X):
-        order = np.random.Generator(np.random.Philox(key=[seed, i])).permutation(window.shape[1])
-        out[i] = window[:, order]
+    for row, place, window in zip(out, range(len(X)) if places is None else places, X):
+        order = np.random.Generator(np.random.Philox(key=[seed, int(place)])).permutation(window.shape[1])
+        row[:] = window[:, order]
     return out
 
 

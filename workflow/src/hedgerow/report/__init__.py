@@ -14,19 +14,21 @@ from . import cleaning, grids, networks, outcome, recordings, signals
 TEMPLATE = Path(__file__).parents[1] / "templates" / "report.html.j2"
 
 
-def page(files, *, config, about):
+def page(files, *, config, about, opened=None):
     """The page as text.
 
     Parameters
     ----------
     files : dict of str to list of path
         ``config`` (one path), ``recordings``, ``accounts``, ``stores``, ``features``, ``grids``, ``grid_accounts``,
-        ``influence``, ``metrics``, ``curves``, ``trainings``, ``split``, ``recoveries``, ``validations``; lists may be
-        empty.
+        ``influence``, ``metrics``, ``comparisons``, ``curves``, ``trainings``, ``split``, ``recoveries``,
+        ``validations``; lists may be empty.
     config : dict
         The completed config.
     about : dict of str to dict
         By dataset the recordings that the study is about, and why a person rejected them (None: not).
+    opened : path, optional
+        Folder in which it is noted how often test people were looked at.
 
     Returns
     -------
