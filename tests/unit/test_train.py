@@ -1,6 +1,9 @@
 """Training: a tiny problem is learnt, the same command gives the same bits, killed or not, and nothing leaks."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,12 +149,36 @@ def test_readers_change_no_bit(rng):
         assert same(one[0], other[0]) and one[1].equals(other[1]) and one[2] == other[2]
 
 
+#: As a rule's script is: without a guard against running again in processes that it starts.
+SCRIPT = """
+import sys
+import torch
+from hedgerow import log
+from hedgerow.nets import train
+
+X, y, settings = torch.load(sys.argv[1], weights_only=False)
+done = [train.fit(X, y, world=2, progress=log.Steps(), **settings) for _ in range(2)]
+torch.save(done, sys.argv[2])
+"""
+
+
 def test_two_processes_share_each_batch(rng, tmp_path):
     """The last batch of an epoch is a single window, so that one process has none of its own."""
     X, y = tiny(rng)
     X, y = X[:69], y[:69]
     settings = dict(epochs=2, validation=np.arange(20), model="mlp", hidden=[8], dropout=0.0, batch=16, lr=0.01, seed=3)
-    alone, shared, again = (train.fit(X, y, world=world, **settings) for world in (1, 2, 2))
+    alone = train.fit(X, y, **settings)
+    given, result = tmp_path / "given.pt", tmp_path / "result.pt"
+    torch.save((X, y, settings), given)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    source = str(Path(train.__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, tmp_path / "script.py", given, result], env=os.environ | {"PYTHONPATH": source},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.count("begins at step 1 of 8") == 2 and "step 8 of 8" in done.stdout
+    shared, again = torch.load(result, weights_only=False)
     assert same(shared[0], again[0]) and shared[1].equals(again[1])
     assert np.allclose(alone[1], shared[1], rtol=1e-4)
     for name, value in alone[0].items():

@@ -3,7 +3,9 @@
 `launch` starts them as ``torchrun`` does, by its own engine; what runs under ``torchrun`` already is taken as it is.
 """
 
+import contextlib
 import os
+import sys
 import uuid
 
 import numpy as np
@@ -67,7 +69,7 @@ def launch(function, job, world, device):
     function : callable
         Importable by its name.
     job : dict
-        Its keywords; they are pickled.
+        Its keywords; they are pickled, and nothing in them may be defined in the script that runs.
     world : int
     device : str
         ``"cuda"``: each process has the GPU of its number; ``"cpu"``.
@@ -89,7 +91,8 @@ def launch(function, job, world, device):
         rdzv_endpoint="localhost:0", local_addr="localhost", max_restarts=0, monitor_interval=0.1,
     )  # fmt: skip
     try:
-        found = elastic_launch(config, _rank)(function, job, device)
+        with _without_script():
+            found = elastic_launch(config, _rank)(function, job, device)
     except ChildFailedError as error:
         raise RuntimeError(f"a process of the training failed: {error}") from None
     done, refused = found[0]
@@ -97,6 +100,20 @@ def launch(function, job, world, device):
         raise refused
     weights, *others = done
     return {name: torch.from_numpy(value) for name, value in weights.items()}, *others
+
+
+@contextlib.contextmanager
+def _without_script():
+    """Processes that are started do not run the script again: a rule's script is no module that could be imported."""
+    main = sys.modules["__main__"]
+    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    try:
+        main.__spec__ = None
+        if "__file__" in kept:
+            del main.__file__
+        yield
+    finally:
+        vars(main).update(kept)
 
 
 def _rank(function, job, device):
