@@ -2,8 +2,9 @@
 
 braindecode is an optional package, imported when such a model is asked for and not before. Its models are told
 channels, samples, outputs and sampling rate as far as their class takes them; every other argument of the class is a
-parameter. What cannot be built, cannot run on windows of this size or does not give one row of logits per window is
-refused at once with what braindecode said about it.
+parameter (where its default is a class, such as ``torch.nn.ELU``, its name will do: ``ELU``). What cannot be built,
+cannot run on windows of this size or does not give one row of logits per window is refused at once, with what
+braindecode said about it.
 
 braindecode imports torchaudio, of which a few models need resampling or filters. The wheels of PyPI load only beside a
 torch that was built for the same CUDA, so not beside torch for the CPU. Where torchaudio cannot be loaded, something
@@ -13,6 +14,7 @@ stands in for it while braindecode is imported, and the models that use it say s
 import contextlib
 import difflib
 import importlib
+import importlib.metadata
 import inspect
 import sys
 import types
@@ -21,7 +23,7 @@ import torch
 from torch import nn
 
 PREFIX = "braindecode:"
-#: braindecode has no recipe of its own per model; these are steps that suit most of its models with Adamax.
+#: braindecode says of no model how it is to be trained: a start, with which its ShallowFBCSPNet learns.
 RECIPE = {"epochs": 40, "batch": 32, "lr": 0.002, "weight_decay": 0.0}
 #: Arguments of its models that say what a window is, and are not parameters.
 WINDOW = ("n_chans", "n_times", "n_outputs", "sfreq", "input_window_seconds")
@@ -46,7 +48,9 @@ def build(name, n_chans, n_times, n_outputs, *, sfreq=None, **params):
     if lacking:
         raise ValueError(f"model {name} cannot be used: its class takes no {lacking[0]}, choose another of braindecode")
     window = {key: value for key, value in window.items() if key in accepted and value is not None}
-    what = f"model {name} cannot be used for {n_chans} channels x {n_times} samples at {sfreq or 'an unknown'} Hz"
+    params = {key: _named(value, accepted[key].default) for key, value in params.items()}
+    rate = f" at {sfreq:g} Hz" if sfreq else ", sampling rate unknown"
+    what = f"model {name} cannot be used for {n_chans} channels x {n_times} samples{rate}"
     try:
         net = kind(**window, **params)
         shape = _tried(net, n_chans, n_times)
@@ -67,13 +71,27 @@ def parameters(name):
     return {p.name: None if p.default is p.empty else p.default for p in named}
 
 
+def version():
+    """``{"braindecode": its version}``, or nothing where it is not installed."""
+    try:
+        return {"braindecode": importlib.metadata.version("braindecode")}
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+
+
 def _class(name):
     models, wanted = _models(name), name.removeprefix(PREFIX)
     kinds = {key: kind for key, kind in vars(models).items() if isinstance(kind, type) and issubclass(kind, nn.Module)}
+    kinds = {key: kind for key, kind in kinds.items() if kind.__module__.startswith("braindecode.")}
     if wanted not in kinds:
         near = difflib.get_close_matches(wanted, kinds) or sorted(kinds)
         raise ValueError(f"model {name!r} is not known: braindecode has {', '.join(near)}")
     return kinds[wanted]
+
+
+def _named(value, default):
+    """A class of torch.nn for its name, where a class is wanted: a config cannot hold one."""
+    return getattr(nn, value, value) if isinstance(value, str) and isinstance(default, type) else value
 
 
 def _models(name):
