@@ -87,11 +87,12 @@ def package(tmp_path, monkeypatch):
 
 
 def test_a_model_is_built_by_the_name_of_its_class(package):
-    net = models.build("braindecode:Plain", 3, 8, 2, sfreq=128.0, units=5, activation="ReLU")
+    net = models.build("braindecode:Plain", 3, 8, 2, sfreq=128.0, units=5, activation="torch.nn.ReLU")
     assert net.said == (3, 2, 8, 128.0)
     assert net.final_layer.in_features == 5 and isinstance(net.body[3], torch.nn.ReLU)
     assert net.training and net(torch.zeros(4, 3, 8)).shape == (4, 2)
-    assert models.build("braindecode:Plain", 3, 8, 1).said == (3, 1, 8, None)
+    short = models.build("braindecode:Plain", 3, 8, 1, activation="Tanh")
+    assert short.said == (3, 1, 8, None) and isinstance(short.body[3], torch.nn.Tanh)
 
 
 def test_its_parameters_are_the_arguments_of_its_class(package):

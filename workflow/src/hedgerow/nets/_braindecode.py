@@ -91,7 +91,8 @@ def _class(name):
 
 def _named(value, default):
     """A class of torch.nn for its name, where a class is wanted: a config cannot hold one."""
-    return getattr(nn, value, value) if isinstance(value, str) and isinstance(default, type) else value
+    named = isinstance(value, str) and isinstance(default, type)
+    return getattr(nn, value.removeprefix("torch.nn."), value) if named else value
 
 
 def _models(name):
