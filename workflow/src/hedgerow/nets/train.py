@@ -360,6 +360,7 @@ class _Run:
         self.X, self.train, self.val = X, train, val
         self.settings, self.where, self.kept = settings, where, kept
         self.rank, self.world, device = _ranks.place(where["device"])
+        self.build = _build(where) | models.packages(settings["model"])
         shown = _shown(X.shape, settings["input"], settings["input_params"], settings["sfreq"], positions)
         self.digest, mean, std = _survey(X, y, train, val, shown, settings, positions)
         self.look = _Look(shown, mean, std, device)
@@ -484,7 +485,7 @@ class _Run:
         if path is None or self.rank:
             return
         state = {name: getattr(self, name) for name in ("digest", "step", "loss", "curve", "best", "earlier")}
-        state |= {"model": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "build": _build(self.where)}
+        state |= {"model": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "build": self.build}
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         scratch = f"{path}.tmp"
         torch.save(state, scratch)
@@ -501,7 +502,7 @@ class _Run:
             return
         if state.get("digest") != self.digest:
             return
-        here, there = _build(self.where), state["build"]
+        here, there = self.build, state["build"]
         other = [f"{name} {there.get(name)} instead of {here.get(name)}" for name in here | there
                  if here.get(name) != there.get(name)]  # fmt: skip
         if other and not self.kept["other_build"]:
@@ -535,7 +536,7 @@ class _Run:
             "parameters": sum(p.numel() for p in self.net.parameters()),
             "digest": self.digest,
             "weights_sha256": sha256(self.weights()),
-            **_build(self.where),
+            **self.build,
             **({"earlier_builds": self.earlier} if self.earlier else {}),
         }
 
