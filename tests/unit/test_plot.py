@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from hedgerow import _canvas, plot, plot_cleaning, plot_grid
+from hedgerow import _canvas, plot_cleaning, plot_grid, plot_networks
 
 mne = pytest.importorskip("mne")
 
@@ -215,7 +215,7 @@ def test_no_figure_stays_open(positions):
 
 
 def test_a_confusion_matrix_says_counts_and_shares():
-    figure = plot.confusion(np.array([[[3, 1], [0, 4]]]), ["Windows (8)"], ["F", "M"])
+    figure = plot_networks.confusion(np.array([[[3, 1], [0, 4]]]), ["Windows (8)"], ["F", "M"])
     assert [text.get_text() for text in figure.axes[0].texts] == ["3\n75 %", "1\n25 %", "0\n0 %", "4\n100 %"]
     np.testing.assert_allclose(figure.axes[0].images[0].get_array(), [[0.75, 0.25], [0, 1]])
 
@@ -223,19 +223,65 @@ def test_a_confusion_matrix_says_counts_and_shares():
 def test_learning_curves_bear_missing_values():
     epochs, train = np.arange(1, 6), np.linspace(1, 0.2, 10).reshape(2, 5)
     none = np.full((2, 5), np.nan)
-    assert len(plot.curves(epochs, train, none, none, chance=0.5).axes) == 1
+    assert len(plot_networks.curves(epochs, train, none, none, chance=0.5).axes) == 1
     short = np.where(epochs > 3, np.nan, train)
     thick = max(
-        plot.curves(epochs, train, short, short, chance=0.5).axes[1].lines, key=lambda line: line.get_linewidth()
+        plot_networks.curves(epochs, train, short, short, chance=0.5).axes[1].lines,
+        key=lambda line: line.get_linewidth(),
     )
     np.testing.assert_allclose(thick.get_ydata(), short[:, :3].mean(axis=0))
+    diverged = plot_networks.curves(epochs, train, train, train - 90, chance=0.0, name="R²", nothing="training mean")
+    assert diverged.axes[1].get_title(loc="left") == "R² of validation" and diverged.axes[1].get_ylim()[0] == -1.05
+    assert [text.get_text() for text in diverged.axes[1].texts] == ["training mean"]
 
 
 def test_scores_show_interval_chance_and_further_seeds():
     row = {"label": "subjects", "value": 0.9, "low": 0.8, "high": 1.0, "chance": 0.5, "further": [0.7, 0.85]}
-    axes = plot.scores([row | {"control": None}]).axes[0]
+    axes = plot_networks.scores([row | {"control": None}]).axes[0]
     drawn = [sorted(set(map(float, line.get_xdata()))) for line in axes.lines]
     assert drawn == [[0.5], [0.8, 1.0], [0.9], [0.7, 0.85]]
+
+
+def test_a_score_below_the_picture_is_an_arrow_at_its_edge_and_one_without_interval_has_no_band():
+    row = {"label": "R²", "value": -7.5, "low": -20.0, "high": 0.3, "chance": 0.0, "further": [-3.0], "control": None}
+    other = row | {"value": 0.2, "low": None, "high": None, "further": []}
+    axes = plot_networks.scores([other, row]).axes[0]
+    assert axes.get_xlim()[0] == pytest.approx(-1.02)
+    drawn = [(line.get_marker(), list(map(float, line.get_xdata()))) for line in axes.lines]
+    assert drawn[1:4] == [("None", [-1.0, 0.3]), ("<", [-1.0]), ("o", [-1.0])]
+    assert drawn[5:] == [("o", [0.2]), ("o", [])]
+    # where nothing lies below zero the picture begins there
+    assert plot_networks.scores([other]).axes[0].get_xlim()[0] == pytest.approx(-0.02)
+
+
+def test_a_reliability_diagram_shows_shares_intervals_and_the_size_of_bins():
+    confidence, right = np.array([0.55, 0.71, 0.94]), np.array([0.5, 0.8, 0.7])
+    windows = np.array([10, 30, 20])
+    figure = plot_networks.reliability(confidence, right, right - 0.1, np.array([0.6, np.nan, 0.8]), windows, least=0.5)
+    axes, below = figure.axes
+    identity, line = axes.lines
+    np.testing.assert_array_equal(identity.get_xydata(), [[0.5, 0.5], [1, 1]])
+    np.testing.assert_array_equal(line.get_xydata(), np.column_stack([confidence, right]))
+    bands, bars = (panel.collections[0].get_segments() for panel in (axes, below))
+    assert bands[0][:, 1].tolist() == [0.4, 0.6]
+    assert [bar[:, 0].tolist() for bar in bars] == [[k, k] for k in confidence]
+    assert [bar[:, 1].tolist() for bar in bars] == [[0, k] for k in windows]
+    # from tenth to tenth, and a network that is never sure is not a stroke
+    assert axes.get_xlim() == pytest.approx((0.49, 1.01))
+    narrow = plot_networks.reliability(0.52 + confidence / 100, right, right, right, windows, least=1 / 3)
+    assert narrow.axes[0].get_xlim() == pytest.approx((0.498, 0.602))
+
+
+def test_predicted_numbers_stand_over_true_ones_with_identity_and_mean():
+    true, said = np.array([10.0, 20.0, 30.0]), np.array([14.0, 17.0, 22.0])
+    panel = {"name": "age", "true": true, "said": said, "mean": 21.0}
+    figure = plot_networks.predicted([panel, panel, panel, panel | {"true": np.full(3, 10.0)}])
+    axes = figure.axes[0]
+    identity, mean, points = axes.lines
+    np.testing.assert_array_equal(points.get_xydata(), np.column_stack([true, said]))
+    np.testing.assert_allclose(identity.get_xydata(), [[9, 9], [31, 31]])
+    assert list(mean.get_ydata()) == [21.0, 21.0] and axes.get_xlim() == axes.get_ylim()
+    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
 
 
 def test_bad_channels_are_stacked_by_reason(positions):

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import yaml
 
+import networked
 from conftest import ROOT
 from hedgerow import account, config, layout, report, store, table
 from hedgerow.clean import evidence
 from hedgerow.grid import choice
-from hedgerow.nets import evaluate
-from hedgerow.report import cleaning, grids, methods, networks, outcome, recordings, signals
+from hedgerow.report import cleaning, grids, methods, outcome, recordings, signals
 
 pytest.importorskip("mne")
 
@@ -120,27 +120,10 @@ def _influence(folder):
 
 
 def _network(config, rng):
-    people = [f"lab-{k}" for k in range(10)]
-    rows = pd.DataFrame({"person": np.repeat(people, 6), "y": np.repeat(np.arange(10) % 2, 6)})
-    results = {}
-    for seed in ("1", "2"):
-        p = np.clip(0.5 + 0.3 * (2 * rows["y"] - 1) + rng.normal(0, 0.25, len(rows)), 0, 1)
-        predicted = rows.assign(p0=1 - p, p1=p)
-        scores, confusion, done = evaluate.metrics(predicted, replicates=100)
-        results[seed] = {
-            "scores": scores.to_dict("records"),
-            "confusion": confusion.to_dict("records"),
-            "account": done,
-        }
-    found = {"target": "sex", "classes": ["F", "M"], "main_seed": 1, "results": results, "controls": {}}
-    found |= {"subjects": evaluate.votes(predicted).to_dict("records"), "network": config["networks"]["sex"]}
-    folder = "results/studies/handmade/networks/sex/"
-    account.write(folder + "metrics.json", account.ok("evaluate", **found))
-    curve = pd.DataFrame(
-        {"epoch": [1, 2, 3], "train_loss": [0.7, 0.5, 0.4], "val_loss": np.nan, "val_accuracy": np.nan}
-    )
-    table.write(folder + "seed-1_fold-1_curve.tsv", curve)
-    return {"metrics": [folder + "metrics.json"], "curves": [folder + "seed-1_fold-1_curve.tsv"]}
+    tables = {seed: networked.told(networked.people(10), rng, noise=0.25) for seed in (1, 2)}
+    folder = "results/studies/handmade"
+    networked.write(folder, "sex", tables, config["networks"]["sex"], names=["F", "M"])
+    return networked.files(folder, ["sex"])
 
 
 def _study(subjects, units=None, **model):
@@ -148,7 +131,7 @@ def _study(subjects, units=None, **model):
     rng = np.random.default_rng(1)
     given = STUDY if units else {key: STUDY[key] for key in ("study", "datasets", "selections")}
     settings = config.complete(given, SCHEMA)
-    for folder in ("index/lab", "studies/handmade/grid/kind", "studies/handmade/networks/sex"):
+    for folder in ("index/lab", "studies/handmade/grid/kind"):
         Path("results", folder).mkdir(parents=True)
     stems = [f"results/derivatives/lab/standard/sub-{k:02}/eeg/sub-{k:02}_task-x_desc-" for k in range(1, subjects + 2)]
     for stem in stems:
@@ -161,7 +144,7 @@ def _study(subjects, units=None, **model):
     rows |= {"reason": np.nan, "message": np.nan, "subject": [f"{k:02}" for k in range(1, subjects + 2)]}
     table.write("results/index/lab/recordings.tsv", pd.DataFrame(rows))
     Path("results/studies/handmade/config.yaml").write_text(yaml.safe_dump(settings))
-    files = dict.fromkeys(("features", "trainings", "split", "recoveries", "validations"), ())
+    files = dict.fromkeys(("features", "trainings", "gates", "split", "recoveries", "validations", "comparisons"), ())
     files |= dict.fromkeys(("metrics", "curves", "grids", "grid_accounts", "influence"), ())
     files |= {"config": "results/studies/handmade/config.yaml", "recordings": ["results/index/lab/recordings.tsv"]}
     files |= {"accounts": [stem + "clean_account.json" for stem in stems]}
@@ -209,9 +192,9 @@ def test_the_page_says_what_happened(six):
     assert "48 windows of 6 people" in text and "high 24 · low 24" in text
     assert "low − high Cz, 150 ms 12.5 10.5 to 14.5 12.5 (9.25) < 0.0001 (< 0.0001)" in text
     assert "7 units: few." in text and "10 subjects: percentile intervals over so few are too narrow" in text
-    assert "1 further seeds (2)" in text and "numpy 2.0" in text and "replicates: 2000" in text
-    # cleaning, butterfly, classes, two coefficients, test, models, fit, influence, scores, confusion, people, curves
-    assert page.count('src="data:image/png;base64,') == 13
+    assert "1 further seed (2)" in text and "numpy 2.0" in text and "replicates: 2000" in text
+    # cleaning, butterfly, classes, two coefficients, test, models, fit, influence, and five of the network
+    assert page.count('src="data:image/png;base64,') == 14
 
 
 def test_the_page_says_how_a_model_was_made_and_what_it_left_out(six):
@@ -239,7 +222,7 @@ def test_tests_comparisons_and_influence_have_tables(six):
 def test_what_a_model_does_not_have_is_not_on_the_page(here):
     files, settings, _ = _study(6, ["all"])
     page = report.page(files, config=settings, about=_about())
-    assert page.count('src="data:image/png;base64,') == 10
+    assert page.count('src="data:image/png;base64,') == 11
     assert not any(word in _text(page) for word in ("Zero together", "ΔAIC", "Cook’s"))
 
 
@@ -278,7 +261,7 @@ def test_lags_are_said_and_have_no_course_of_fit(here):
     assert "48 events of “beeps”" in _text(page) and "Each sample near an event counts once" in _text(page)
     assert "with lags from −100 to 300 ms" in _text(page)
     assert "12.5 (9.25)" in _text(page) and "Largest R² of a channel" in _text(page)
-    assert page.count('src="data:image/png;base64,') == 9
+    assert page.count('src="data:image/png;base64,') == 10
 
 
 def test_only_the_first_of_many_people_with_maps_of_their_own_are_drawn(here):
@@ -492,27 +475,13 @@ def test_a_recording_without_any_window_is_quarantined(here):
     assert (selected["total"], selected["subjects"]) == (8, ["02"])
 
 
-def test_a_shuffled_network_stands_beside_its_twin():
-    score = {
-        "level": "window",
-        "metric": "balanced_accuracy",
-        "value": 0.5,
-        "low": 0.4,
-        "high": 0.6,
-        "chance": 0.5,
-        "n": 9,
-    }
-    block = {"selection": "s", "target": "label", "labels": None, "shuffle_time": False}
-    plain = {"network": block, "main_seed": 1, "results": {"1": {"scores": [score]}}}
-    shuffled = plain | {"network": block | {"shuffle_time": True}}
-    other = plain | {"network": block | {"shuffle_time": True, "target": "sex"}}
-    beside = networks._shuffled(plain, {"plain": plain, "shuffled": shuffled, "other": other})
-    assert [name for name, _ in beside] == ["shuffled"]
-    assert networks._shuffled(shuffled, {"plain": plain, "shuffled": shuffled}) == []
-
-
 def test_numbers_as_people_write_them():
-    assert report.fixed(-1.25, 1) == "−1.2" and report.fixed(None) == "n/a" and report.figures(-0.98049) == "−0.98"
+    assert (
+        report.fixed(-1.25, 1) == "−1.2"
+        and report.fixed(-0.001) == "0.00"
+        and report.fixed(None) == "n/a"
+        and report.figures(-0.98049) == "−0.98"
+    )
     assert report.chance(0.0123) == "0.012" and report.chance(1e-9) == "<\u202f0.0001" and report.chance(None) == "n/a"
     assert report.percent(0.125) == "12.5\u202f%" and report.grouped(1423) == "1\u202f423"
 

@@ -26,6 +26,10 @@ rule report:
         comparisons=lambda w: STUDY.compared(),
         curves=lambda w: [path for name in config["networks"] for path in STUDY.trained(name, "_curve.tsv")],
         trainings=lambda w: [path for name in config["networks"] for path in STUDY.trained(name, "_account.json")],
+        gates=expand(
+            "results/studies/<study>/networks/{network}/leakage.json",
+            network=config["networks"],
+        ),
         recoveries=expand(
             "results/studies/<study>/recovery_{dataset}.json",
             dataset=[n for n, d in config["datasets"].items() if d["source"] == "simulate"],

@@ -1,13 +1,14 @@
 """Pictures of arrays for the report: functions that return matplotlib figures; no statistics, no file.
 
 What they share (style, colours, topographies, the way into a page) stands in `hedgerow._canvas`; those of the cleaning
-in `hedgerow.plot_cleaning`, those of regressions in `hedgerow.plot_grid`.
+in `hedgerow.plot_cleaning`, those of regressions in `hedgerow.plot_grid`, those of networks in
+`hedgerow.plot_networks`.
 """
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ._canvas import COLOURS, FAINT, INK, RULE, colours, limit, placed, styled, topography, zero
+from ._canvas import FAINT, INK, colours, limit, placed, styled, topography, zero
 
 
 @styled
@@ -115,100 +116,6 @@ def classes(x, mean, spread, *, rows, columns, labels, xlabel, ylabel, maps=None
     return figure
 
 
-@styled
-def curves(epochs, train, validation, accuracy, *, chance):
-    """Learning curves: losses and accuracy, each (folds, epochs) with NaN where there is none; thick is the mean."""
-    lines = [("training", train, COLOURS[0]), ("validation", validation, COLOURS[1])]
-    panels = [("Loss", [line for line in lines if np.isfinite(line[1]).any()])]
-    if np.isfinite(accuracy).any():
-        panels += [("Accuracy of validation", [("validation", accuracy, COLOURS[1])])]
-    figure = Figure(figsize=(5 * len(panels), 2.5), layout="constrained")
-    for axes, (title, found) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
-        for label, values, colour in found:
-            there = np.isfinite(values).any(axis=0)
-            axes.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.35)
-            axes.plot(epochs[there], np.nanmean(values[:, there], axis=0), color=colour, linewidth=2.2, label=label)
-        axes.set(title=title, xlabel="Epoch (pass over the training windows)", ylabel=title.split()[0])
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        if title == "Loss":
-            axes.legend(fontsize=8)
-            axes.set_ylim(0, None)
-        else:
-            _chance(axes, chance)
-            axes.set_ylim(min(chance, np.nanmin(accuracy)) - 0.05, 1.03)
-    return figure
-
-
-@styled
-def confusion(matrices, titles, classes):
-    """Confusion matrices side by side: `matrices` of counts (true, predicted), shares of the true class as colour."""
-    side = max(1.9, 0.42 * len(classes) + 1.1)
-    figure = Figure(figsize=(min(10.0, (side + 0.7) * len(matrices) + 0.9), side + 0.7), layout="constrained")
-    grid = figure.subplots(1, len(matrices), squeeze=False)[0]
-    for axes, matrix, title in zip(grid, matrices, titles):
-        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(share, cmap="viridis", vmin=0, vmax=1)
-        for (true, named), part in np.ndenumerate(share):
-            text = f"{matrix[true, named]:.0f}\n{100 * part:.0f} %" if len(classes) <= 8 else f"{100 * part:.0f}"
-            ink = "white" if part < 0.6 else "black"
-            axes.text(named, true, text, ha="center", va="center", color=ink, fontsize=9 if len(classes) <= 4 else 7)
-        axes.set(title=title, xlabel="Predicted", xticks=range(len(classes)), yticks=range(len(classes)))
-        axes.set(xticklabels=classes, yticklabels=classes)
-        axes.spines[:].set_visible(False)
-        axes.tick_params(length=0)
-    grid[0].set_ylabel("True")
-    figure.colorbar(image, ax=list(grid), label="Share of the true class", shrink=0.85)
-    return figure
-
-
-@styled
-def scores(rows):
-    """Scores as points with intervals.
-
-    Parameters
-    ----------
-    rows : list of dict
-        ``label``, ``value``, ``low``, ``high``, ``chance``, ``further`` (values of further seeds) and ``control``
-        (whether the row is one, drawn in another colour).
-    """
-    figure = Figure(figsize=(10, 0.42 * len(rows) + 0.6), layout="constrained")
-    axes = figure.subplots()
-    for place, row in enumerate(reversed(rows)):
-        colour = COLOURS[4] if row["control"] else COLOURS[0]
-        axes.plot([row["chance"]] * 2, [place - 0.36, place + 0.36], color=RULE, linestyle="--", linewidth=1)
-        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=5, alpha=0.35)
-        axes.plot(row["value"], place, "o", color=colour, markersize=7)
-        axes.plot(row["further"], [place - 0.27] * len(row["further"]), "o", color=INK, markersize=3, alpha=0.6)
-    axes.set_yticks(range(len(rows)), [row["label"] for row in reversed(rows)])
-    low = min(min(row["low"], row["chance"], row["value"], *row["further"]) for row in rows)
-    axes.set(xlim=(min(0.0, low - 0.02), 1.02), ylim=(-0.6, len(rows) - 0.4), xlabel="Score")
-    axes.grid(axis="x", color="#E4E4E4", linewidth=0.7)
-    axes.set_axisbelow(True)
-    return figure
-
-
-@styled
-def people(share, right, groups, *, chance):
-    """Share of each person's windows that are right: `share` 0 ... 1, whether the vote is `right`, class `groups`."""
-    figure = Figure(figsize=(10, 2.1), layout="constrained")
-    axes = figure.subplots()
-    order = np.lexsort((share, groups))
-    x = np.arange(1, len(share) + 1)
-    for won, colour, marker, label in ((True, COLOURS[0], "o", "vote right"), (False, COLOURS[1], "X", "vote wrong")):
-        here = right[order] == won
-        axes.plot(x[here], share[order][here], marker, color=colour, markersize=5.5, linestyle="none", label=label)
-    _chance(axes, chance)
-    names, starts = np.unique(groups[order], return_index=True)
-    for name, start in zip(names, starts):
-        axes.axvline(start + 0.5, color=FAINT, linewidth=0.7)
-        axes.text(start + 0.7, 1.08, name, fontweight="bold")
-    axes.set(xlabel="Person, sorted within the true class", ylabel="Share of windows right", ylim=(-0.03, 1.04))
-    axes.set_xlim(0.5, len(share) + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(loc="outside right upper", fontsize=8)
-    return figure
-
-
 def _shades(positions):
     """Colour of each channel by its place on the head: neighbours are alike; a channel without a place is grey."""
     known = np.isfinite(positions).all(axis=1)
@@ -218,8 +125,3 @@ def _shades(positions):
         span = spread.max(axis=0)
         shades[known] = 0.1 + 0.75 * spread / np.where(span > 0, span, 1)
     return shades
-
-
-def _chance(axes, chance):
-    axes.axhline(chance, color=RULE, linestyle="--", linewidth=0.9)
-    axes.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)

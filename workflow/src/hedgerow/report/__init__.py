@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from .. import __version__
-from . import cleaning, grids, networks, outcome, recordings, signals
+from . import cleaning, comparisons, grids, networks, outcome, recordings, signals
 
 TEMPLATE = Path(__file__).parents[1] / "templates" / "report.html.j2"
 
@@ -21,7 +21,7 @@ def page(files, *, config, about, opened=None):
     ----------
     files : dict of str to list of path
         ``config`` (one path), ``recordings``, ``accounts``, ``stores``, ``features``, ``grids``, ``grid_accounts``,
-        ``influence``, ``metrics``, ``comparisons``, ``curves``, ``trainings``, ``split``, ``recoveries``,
+        ``influence``, ``metrics``, ``comparisons``, ``curves``, ``trainings``, ``gates``, ``split``, ``recoveries``,
         ``validations``; lists may be empty.
     config : dict
         The completed config.
@@ -38,7 +38,9 @@ def page(files, *, config, about, opened=None):
     found = recordings.collect(files["recordings"], files["accounts"], files["stores"], about)
     kept = [path for path in files["stores"] if recordings.store.account(path)["status"] == "ok"]
     places, selections = signals.places(kept), config["selections"]
-    trained = networks.networks(files["metrics"], files["curves"], files["trainings"], files["split"])
+    trained = networks.networks(
+        files["metrics"], files["curves"], files["trainings"], files["split"], files["gates"], opened
+    )
     text = Path(files["config"]).read_text(encoding="utf-8")
     content = {
         "study": config["study"],
@@ -58,6 +60,7 @@ def page(files, *, config, about, opened=None):
         "spectra": signals.spectra(files["features"], kept, config["features"], selections),
         "models": grids.grids(files["grids"], files["grid_accounts"], files["influence"], places),
         "networks": trained,
+        "comparisons": comparisons.comparisons(files["comparisons"], trained),
         "recoveries": outcome.recoveries(files["recoveries"], trained),
         "published": outcome.published(files["validations"]),
         "versions": _versions(found),
@@ -76,7 +79,7 @@ def _environment():
 
 def fixed(value, digits=2):
     """`value` with `digits` decimals and a true minus sign; n/a for None."""
-    return "n/a" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return "n/a" if value is None else f"{value:z.{digits}f}".replace("-", "−")
 
 
 def figures(value, digits=3):

@@ -1,23 +1,51 @@
-"""What each network reached on people it never saw: scores with intervals, confusion, learning curves, controls."""
+"""What each network reached on people it never saw: scores with intervals, calibration, controls, learning curves, and
+what a reader must know to believe them: the gate, the looks at the test people, the machine."""
 
-import re
+import math
 from pathlib import Path
 
-import numpy as np
+from .. import account, layout
+from ..nets import summary
+from . import training
+from ._network_pictures import confusion, people, reliability, scattered, scores
 
-from .. import account, layout, plot, table
-from .._canvas import picture
+#: Metrics in the order of the table.
+METRICS = {
+    "balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "auc": "AUC", "kappa": "Cohen’s kappa",
+    "r2": "R²", "mae": "mean absolute error", "rmse": "root mean square error", "r": "Pearson’s r",
+    "ece": "expected calibration error", "brier": "Brier score", "log_loss": "log loss (nats)",
+}  # fmt: skip
 
-#: Metrics in the order of the table, and those that share the scale of the picture (kappa has another).
-METRICS = {"balanced_accuracy": "balanced accuracy", "accuracy": "accuracy", "auc": "AUC", "kappa": "Cohen's kappa"}
-DRAWN = ("balanced_accuracy", "auc")
+#: What stands for a network: this metric, at the first of these levels that there is.
+HEADLINE = {"classification": ("balanced_accuracy", "subject"), "regression": ("r2", "mean")}
+
+#: Metrics of the picture, which share a scale (kappa and errors have others), and levels that it leaves out.
+DRAWN = {"classification": ("balanced_accuracy", "auc"), "regression": ("r2", "r")}
+UNDRAWN = {"classification": ("mean",), "regression": ()}
+
+#: Levels in the order of the table, in words.
+LEVELS = {
+    "classification": {"subject": "people, by vote", "mean": "people, by mean probability", "window": "windows"},
+    "regression": {"mean": "people, by mean", "window": "windows"},
+}
 
 CONTROLS = {"trial_number": "trial number alone"}
 
-_TRAINED = re.compile(r"networks/(?P<network>[^/]+)/seed-(?P<seed>\d+)_fold-[^/]+$")
+#: What scores of calibration are held against.
+REFERENCES = {
+    "ece": "what chance makes of a calibrated network with these people",
+    "brier": "the shares of the classes, given for every window",
+    "log_loss": "the shares of the classes, given for every window",
+}
+
+#: Keys that make two networks tell the same thing of the same people.
+SAME = ("selection", "target", "labels", "task", "folds")
+
+#: More looks at the test people than this are said with a warning.
+LOOKS = 10
 
 
-def networks(metrics, curves, trainings, splits):
+def networks(metrics, curves, trainings, splits, gates, opened=None):
     """What each network reached.
 
     Parameters
@@ -30,50 +58,116 @@ def networks(metrics, curves, trainings, splits):
         ``..._account.json`` beside them.
     splits : list of path
         ``split.tsv``; may be empty where no network is.
+    gates : list of path
+        ``networks/<network>/leakage.json``.
+    opened : path, optional
+        Folder in which it is noted how often test people were looked at.
 
     Returns
     -------
     list of dict
-        Per network ``name``, ``scores`` (rows of a table), ``headline`` (one of them), ``notes``, and pictures.
+        Per network ``name``, ``scores`` (rows of a table), ``headline`` and ``headlines`` (of a regression one for each
+        target), ``notes``, and pictures (None where there is none).
     """
-    folds = {}
+    dealt = {}
     for row in [row for path in splits for row in layout.rows(path)]:
-        folds[row["fold"]] = folds.get(row["fold"], 0) + 1
+        dealt.setdefault(row["fold"], set()).add(row["person"])
     found = {Path(path).parent.name: account.read(path) for path in metrics}
-    return [_network(name, found, folds, sorted(map(str, curves)), sorted(map(str, trainings))) for name in found]
+    passed = {Path(path).parent.name: account.read(path) for path in gates}
+    about = {"folds": {fold: len(dealt[fold]) for fold in sorted(dealt, key=int)}, "opened": opened}
+    about |= {"curves": sorted(map(str, curves)), "trainings": sorted(map(str, trainings))}
+    return [_network(name, found, passed.get(name), about) for name in found]
 
 
-def _network(name, networks, folds, curves, trainings):
-    found = networks[name]
-    main = str(found["main_seed"])
-    first = found["results"][main]
-    further = {seed: found["results"][seed]["scores"] for seed in sorted(found["results"], key=int) if seed != main}
-    rows = [_row(score, further) for score in first["scores"]]
-    rows.sort(key=lambda row: (row["level"] != "subject", list(METRICS).index(row["metric"])))
-    headline = next(row for row in rows if row["metric"] == "balanced_accuracy")
-    controls = [] if headline["level"] == "subject" else _controls(found.get("controls", {}))
-    controls += [_row(_headline(other), {}, f"{label} (time shuffled)") for label, other in _shuffled(found, networks)]
-    drawn = [row for row in rows if row["metric"] in DRAWN and row["value"] is not None]
+def _network(name, every, gate, about):
+    found = every[name]
+    task, main = found["task"], str(found["main_seed"])
+    first, headlines = found["results"][main], _headlines(found)
+    rows, controls = _table(found), _controls(found) + _twins(found, every)
+    done = training.trained(training.own(about["trainings"], name))
+    calibration = found.get("calibration")
+    looks = summary.looks(about["opened"], found["test_set"]) if about["opened"] else 0
+    notes = [*first["account"]["notes"], *(calibration["account"]["notes"] if calibration else ())]
+    notes += [*(gate["notes"] if gate else ()), *training.resumed(done), *_many(looks)]
+    sizes = [about["folds"].get(fold, 0) for fold in found["folds"]]
+    drawn = [row for row in rows if row["metric"] in DRAWN[task] and row["level"] not in UNDRAWN[task]]
     return {
         "name": name,
+        "task": task,
         "network": found["network"],
-        "target": found["target"],
-        "classes": found["classes"],
+        "target": found["target"] if isinstance(found["target"], str) else " and ".join(found["target"]),
+        "classes": found.get("classes"),
+        "shown": training.shown(found["network"]),
         "seed": main,
-        "seeds": sorted(map(int, further)),
+        "seeds": sorted(int(seed) for seed in found["results"] if seed != main),
         "account": first["account"],
-        "folds": folds if found["network"]["folds"] == "split" else {},
+        "folds": len(about["folds"]),
+        "sizes": [min(sizes), max(sizes)],
+        "tested": found["folds"],
+        "voting": _voting(found),
         "scores": rows + controls,
+        "ranked": any(row["metric"] == "auc" for row in rows),
         "controls": bool(controls),
-        "headline": headline,
-        "notes": list(dict.fromkeys(first["account"]["notes"])),
+        "headline": headlines[0],
+        "headlines": headlines,
+        "notes": [note for note in dict.fromkeys(notes) if not note.startswith("no vote")],  # the page says it itself
         "trial_number": next((row for row in controls if row["control"] == CONTROLS["trial_number"]), None),
-        "scores_picture": picture(plot.scores(drawn + controls)),
-        "confusion_picture": _confusion(first["confusion"], found["classes"]),
-        "people_picture": _people(found, headline["chance"]),
-        "training": _training(_own(trainings, name, main)),
-        "curves_picture": _curves(_own(curves, name, main), headline["chance"]),
+        "gate": gate,
+        "looks": 0 if _many(looks) else looks,
+        "training": training.told(done, main),
+        "bins": len(calibration["reliability"]) if calibration else 0,
+        "calibration": [_row(score, found) for score in calibration["scores"]] if calibration else [],
+        "scores_picture": scores(drawn + controls),
+        "confusion_picture": confusion(first["confusion"], found["classes"]) if "confusion" in first else None,
+        "reliability_picture": reliability(calibration["reliability"], found["classes"]) if calibration else None,
+        "people_picture": people(found, headlines[0]["chance"]) if task == "classification" else None,
+        "scatter_picture": scattered(found) if task == "regression" else None,
+        "curves_picture": training.curves(training.own(about["curves"], name, main), task, _largest(found)),
     }
+
+
+def _main(found):
+    """Scores of the seed that counts."""
+    return found["results"][str(found["main_seed"])]["scores"]
+
+
+def _headlines(found):
+    """What stands for a network: a score of the seed that counts; of a regression one for each target."""
+    metric, level = HEADLINE[found["task"]]
+    best = {}
+    for score in sorted(_main(found), key=lambda score: score["level"] != level):
+        if score["metric"] == metric:
+            best.setdefault(score.get("target"), score)
+    return [_row(best[name], found) for name in found.get("targets", [None])]
+
+
+def _many(looks):
+    """A warning about test people who were looked at often."""
+    if looks <= LOOKS:
+        return []
+    return [
+        f"the people of this test set were shown to {looks} sets of networks: the best of so many is too good; choose "
+        "by the validation people, or test whom no network was shown"
+    ]
+
+
+def _largest(found):
+    """Score of validation of who has learnt nothing: the share of the largest class, or an R² of 0."""
+    shares = [s["chance"] for s in _main(found) if (s["level"], s["metric"]) == ("window", "accuracy")]
+    return shares[0] if shares else 0.0
+
+
+def _table(found):
+    """Rows of the table of scores; of classes by mean probability, which differ little from the vote, one alone."""
+    classes = found["task"] == "classification"
+    rows = [
+        _row(score, found)
+        for score in _main(found)
+        if not classes or score["level"] != "mean" or score["metric"] == "balanced_accuracy"
+    ]
+    levels, names = list(LEVELS[found["task"]]), found.get("targets", [None])
+    rows.sort(key=lambda r: (names.index(r["target"]), levels.index(r["level"]), list(METRICS).index(r["metric"])))
+    return rows
 
 
 def _controls(found):
@@ -81,99 +175,61 @@ def _controls(found):
 
     Where all windows of a person are of one class there is nothing to control: the control is left out.
     """
+    if _headlines(found)[0]["level"] != "window":
+        return []
     return [
-        _row(score, {}, CONTROLS.get(name, name))
-        for name, done in found.items()
+        _row(score, found, CONTROLS.get(name, name))
+        for name, done in found["controls"].items()
         for score in done["scores"]
         if (score["level"], score["metric"]) == ("window", "balanced_accuracy")
     ]
 
 
-def _headline(found):
-    """Balanced accuracy of the seed that counts, per subject where there is a vote."""
-    scores = [s for s in found["results"][str(found["main_seed"])]["scores"] if s["metric"] == "balanced_accuracy"]
-    return min(scores, key=lambda score: score["level"] != "subject")
-
-
-def _shuffled(found, networks):
-    """Networks of the same windows and target whose samples are in random order: controls of `found`."""
-    same = ("selection", "target", "labels")
+def _twins(found, every):
+    """Headlines of networks of the same windows and target whose samples are in random order: controls of `found`."""
     if found["network"]["shuffle_time"]:
         return []
     return [
-        (name, other)
-        for name, other in networks.items()
-        if other["network"]["shuffle_time"] and all(other["network"][key] == found["network"][key] for key in same)
+        row | _named(row, f"{name} (time shuffled)") | {"further": [], "spread": None}
+        for name, other in every.items()
+        if other["network"]["shuffle_time"] and all(other["network"][key] == found["network"][key] for key in SAME)
+        for row in _headlines(other)
     ]
 
 
-def _row(score, further, control=None):
-    others = [s["value"] for scores in further.values() for s in scores if _same(s, score) and s["value"] is not None]
-    label = f"{score['level']}s · {METRICS[score['metric']]}"
-    return {
-        **score,
-        "name": METRICS[score["metric"]],
-        "label": f"{control} · {label}" if control else label,
-        "control": control,
-        "further": others,
-        # an interval is unknown where every replicate lost a class
-        "low": score["value"] if score["low"] is None else score["low"],
-        "high": score["value"] if score["high"] is None else score["high"],
-    }
+def _row(score, found, control=None):
+    """A score in words, with what further seeds reached."""
+    key = _key(score)
+    main = str(found["main_seed"])
+    others = {seed: done["scores"] for seed, done in found["results"].items() if seed != main and not control}
+    further = [s["value"] for seed in sorted(others, key=int) for s in others[seed] if _key(s) == key]
+    spread = [row for row in found["spread"] if _key(row) == key and not control]
+    row = {**score, "target": score.get("target"), "name": METRICS[score["metric"]]}
+    row |= {"over": LEVELS[found["task"]][score["level"]], "several": len(found.get("targets", ())) > 1}
+    row |= {"digits": decimals(score["metric"], score["value"]), "held": REFERENCES.get(score["metric"])}
+    row |= {"further": [value for value in further if value is not None], "spread": spread[0] if spread else None}
+    return row | _named(row, control)
 
 
-def _same(one, other):
-    return (one["level"], one["metric"]) == (other["level"], other["metric"])
+def decimals(metric, value):
+    """How many decimals are told of a score: two, or of an error in a unit so many that three figures stand."""
+    if metric not in ("mae", "rmse") or not value:
+        return 2
+    return max(0, 2 - math.floor(math.log10(abs(value))))
 
 
-def _confusion(cells, classes):
-    levels = [level for level in ("subject", "window") if any(cell["level"] == level for cell in cells)]
-    matrices = np.zeros((len(levels), len(classes), len(classes)))
-    for cell in cells:
-        matrices[levels.index(cell["level"]), cell["true"], cell["predicted"]] = cell["count"]
-    titles = [f"{level.capitalize()}s ({matrix.sum():.0f})" for level, matrix in zip(levels, matrices)]
-    return picture(plot.confusion(matrices, titles, classes))
+def _named(row, control):
+    parts = [control, row["target"] if row["several"] else None, row["over"], row["name"]]
+    return {"control": control, "label": " · ".join(part for part in parts if part)}
 
 
-def _people(found, chance):
-    """Picture of everybody's share of right windows; none where the windows of a person are of several classes."""
-    people = found["subjects"]
-    if any(person["y"] is None for person in people):
+def _key(score):
+    return score.get("target"), score["level"], score["metric"]
+
+
+def _voting(found):
+    """Least and largest number of windows that speak for a person; None where nobody's windows do."""
+    if found["task"] != "classification" or any(person["y"] is None for person in found["subjects"]):
         return None
-    return picture(
-        plot.people(
-            np.array([person["accuracy"] for person in people]),
-            np.array([person["y"] == person["predicted"] for person in people]),
-            np.array([found["classes"][int(person["y"])] for person in people]),
-            chance=chance,
-        )
-    )
-
-
-def _own(paths, name, seed):
-    """Of `paths` of all trainings those of one network and seed."""
-    places = [(path, _TRAINED.search(path)) for path in paths]
-    return [path for path, place in places if (place["network"], place["seed"]) == (name, seed)]
-
-
-def _training(paths):
-    """How the networks of all folds were trained; None without accounts."""
-    done = [account.read(path) for path in paths]
-    if not done:
-        return None
-    shared = {key: done[0][key] for key in ("optimiser", "lr", "weight_decay", "batch", "epochs", "parameters")}
-    return shared | {"chosen": sorted(each["best_epoch"] for each in done), "folds": len(done)}
-
-
-def _curves(paths, chance):
-    tables = [table.read(path) for path in paths]
-    if not tables:
-        return None
-    epochs = np.arange(1, max(int(each["epoch"].max()) for each in tables) + 1)
-    lines = {name: np.full((len(tables), len(epochs)), np.nan) for name in ("train_loss", "val_loss", "val_accuracy")}
-    for row, each in enumerate(tables):
-        at = each["epoch"].to_numpy(dtype=int) - int(each["epoch"].min())
-        for name, values in lines.items():
-            values[row, at] = each[name]
-    figure = plot.curves(epochs, lines["train_loss"], lines["val_loss"], lines["val_accuracy"], chance=chance)
-    return picture(figure)
+    counts = [person["windows"] for person in found["subjects"]]
+    return [min(counts), max(counts)]

@@ -39,7 +39,7 @@ def _recovery(path, networks, alone):
     for model, terms in found["responses"].items():
         rows += [_response(model, term) for term in terms]
     if alone and found["effect"]:
-        rows += [_sex(found["sex"], each) for each in networks if each["target"] == "sex"]
+        rows += [_sex(found["sex"], each) for each in networks if _tells_sex(each)]
     judged = [row["good"] for row in rows if row["good"] is not None]
     name = Path(path).stem.removeprefix("recovery_")
     return {"name": name, "effect": found["effect"], "rows": rows, "good": sum(judged), "judged": len(judged)}
@@ -98,12 +98,18 @@ def _peak(found):
     return f"{found['channel']}, {1000 * found['time']:.0f} ms, {found['value']:.3g} µV".replace("-", "−")
 
 
+def _tells_sex(network):
+    """Whether a network is to find the planted difference; a control with shuffled time is not."""
+    return network["target"] == "sex" and network["task"] == "classification" and not network["network"]["shuffle_time"]
+
+
 def _sex(planted, network):
     score = network["headline"]
-    good = score["low"] > score["chance"]
-    recovered = f"balanced accuracy {score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
+    good = score["low"] is not None and score["low"] > score["chance"]
+    recovered = f"balanced accuracy {score['value']:.2f}"
+    recovered += "" if score["low"] is None else f" [{score['low']:.2f}, {score['high']:.2f}]"
     recovered += " by vote per person" if score["level"] == "subject" else " per window"
-    verdict = "interval above chance" if good else "interval holds chance"
+    verdict = "interval above chance" if good else "interval not above chance"
     text = f"alpha power differs, d = {planted['d']:g} ({planted['d_sample']:.2f} in these people)"
     return _row(f"sex, by network “{network['name']}”", text, recovered, good, verdict)
 
