@@ -13,7 +13,7 @@ from workflow import nothing_to_do, planned, run
 
 STUDY = ROOT / "config/studies/hbn-sex.yaml"
 NETWORKS = ["r-scnn", "r-vgg", "s-scnn", "s-vgg"]
-PEOPLE, WINDOWS, VOTE = 8, 17, 10
+PEOPLE, WINDOWS, VOTE = 8, 17, 9  # an odd number of votes has no tie
 
 pytestmark = pytest.mark.xdist_group("hbn")
 
@@ -109,16 +109,13 @@ def _vote(found):
     first = found.groupby("person").head(VOTE)
     said = (first["p1"] > first["p0"]).groupby(first["person"]).mean()
     true = first.groupby("person")["y"].first()
-    assert not (said == 0.5).any()
     return np.mean([((said > 0.5) == true)[true == y].mean() for y in (0, 1)])
 
 
 def test_the_same_boy_and_girl_are_tested_by_all_networks(simulated):
     folder = simulated / "results/studies/hbn-sex"
-    dealt, people = (
-        table.read(folder / "split.tsv", text=True),
-        table.read(simulated / "results/index/hbn/participants.tsv"),
-    )
+    dealt = table.read(folder / "split.tsv", text=True)
+    people = table.read(simulated / "results/index/hbn/participants.tsv")
     tested = set(dealt.loc[dealt["fold"] == "1", "subject"])
     assert sorted(people.loc[people["participant_id"].str.removeprefix("sub-").isin(tested), "sex"]) == ["F", "M"]
     shown = []

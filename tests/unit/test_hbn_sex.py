@@ -254,6 +254,16 @@ def test_a_window_is_24_by_256_of_their_band(recorded):
     assert band_power(lively, 125, 35, 62).mean() < 1e-3 * band_power(slow[:10], 125, 35, 62).mean()
 
 
+def test_windows_cut_before_there_was_a_low_pass_count_as_cut_without(tmp_path):
+    path = tmp_path / "hbn/truong/code/selection-closed.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({key: value for key, value in SELECTION.items() if key != "lowpass"}))
+    older = STUDY | {"selections": {"closed": SELECTION | {"lowpass": None}}}
+    config.check_frozen(older, SCHEMA, tmp_path)
+    with pytest.raises(config.ConfigError, match=r"selections\.closed\.lowpass is 25, .* were made with None"):
+        config.check_frozen(STUDY, SCHEMA, tmp_path)
+
+
 def test_training_is_theirs():
     inputs = {"r-scnn": "raw", "r-vgg": "raw", "s-scnn": "topographies", "s-vgg": "topographies"}
     assert {name: block["model"] for name, block in STUDY["networks"].items()} == {name: name for name in inputs}
