@@ -30,7 +30,9 @@ def steps(undisturbed):
 
 def test_trainings_killed_at_three_random_steps_end_with_the_same_bits(undisturbed, steps, tmp_path, monkeypatch):
     disturbed.set_up(monkeypatch, tmp_path, undisturbed, steps)
-    text = run(tmp_path, disturbed.STUDY, disturbed.METRICS, "--retries", disturbed.DEATHS)
+    # two processes read ahead; in the undisturbed run none does
+    reading = ["--set-resources", "train:workers=2"]
+    text = run(tmp_path, disturbed.STUDY, disturbed.METRICS, "--retries", disturbed.DEATHS, *reading)
     assert disturbed.happened(tmp_path) == disturbed.expected(undisturbed, steps)
     assert text.count("died with <Signals.SIGKILL: 9>") == disturbed.DEATHS * len(steps) == 6
     for name, events in disturbed.happened(tmp_path).items():

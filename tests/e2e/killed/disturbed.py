@@ -13,6 +13,8 @@ NETWORK = "results/studies/killed/networks/eyes"
 METRICS = f"{NETWORK}/metrics.json"
 #: How often each training dies; Snakemake must be allowed as many retries.
 DEATHS = 3
+#: Steps between checkpoints in trainings that are killed; those that are not save them as they always do.
+EVERY = 50
 
 
 def accounts(folder):
@@ -25,17 +27,18 @@ def plan(folder, seed):
     """Random steps at which to kill each training of `folder`, ascending, none before the first checkpoint is there."""
     rng, steps = np.random.default_rng(seed), {}
     for name, account in accounts(folder).items():
-        later = np.arange(account["checkpoint_steps"] + 1, account["steps"] + 1)
+        later = np.arange(EVERY + 1, account["steps"] + 1)
         steps[name] = sorted(rng.choice(later, DEATHS, replace=False).tolist())
     return steps
 
 
 def set_up(monkeypatch, folder, undisturbed, steps):
     """Give `folder` all of a run but its trainings, and let those that are started now kill themselves at `steps`."""
-    shutil.copytree(undisturbed / "results", folder / "results", ignore=shutil.ignore_patterns("networks"))
+    left = shutil.ignore_patterns("networks", "opened")
+    shutil.copytree(undisturbed / "results", folder / "results", ignore=left)
     shutil.copytree(undisturbed / ".snakemake/metadata", folder / ".snakemake/metadata")
     path = folder / "plan.json"
-    path.write_text(json.dumps(steps))
+    path.write_text(json.dumps({"every": EVERY, "steps": steps}))
     monkeypatch.setenv("KILL_PLAN", str(path))
     monkeypatch.setenv("PYTHONPATH", str(HERE), prepend=os.pathsep)
 
@@ -50,8 +53,8 @@ def expected(folder, steps):
     """The same, if each process takes up the last checkpoint that the one before it can have written."""
     events = {name: [("from", 0)] for name in steps}
     for name, account in accounts(folder).items():
-        every, epoch = account["checkpoint_steps"], account["steps"] // account["epochs"]
+        per_epoch = account["steps"] // account["epochs"]
         for step in steps[name]:
-            checkpoint = max((step - 1) // every * every, (step - 1) // epoch * epoch)
+            checkpoint = max((step - 1) // number * number for number in (EVERY, per_epoch))
             events[name] += [("killed", step), ("from", checkpoint)]
     return events

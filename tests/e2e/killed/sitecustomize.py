@@ -1,8 +1,9 @@
 """Python runs this at its start where PYTHONPATH leads here: trainings then die at steps of a plan, by SIGKILL.
 
-The plan is the JSON file that KILL_PLAN names: for each training (by the name of its checkpoint) the steps after which
-its process is killed, ascending, each once. What happens goes to ``<training>.txt`` beside the plan, a line each:
-``from 0`` (steps done before the first of this process), ``killed 231``, ``from 200``, ...
+The plan is the JSON file that KILL_PLAN names: ``every``, the steps between checkpoints, and ``steps``, for each
+training (by the name of its checkpoint) those after which its process is killed, ascending, each once. What happens
+goes to ``<training>.txt`` beside the plan, a line each: ``from 0`` (steps that were done when a process began its
+first), ``killed 231``, ``from 200``, ...
 """
 
 import json
@@ -27,35 +28,42 @@ class Finder:
 
         def load_and_disturb(module):
             load(module)
-            disturb(module._Run, Path(PLAN))
+            disturb(module, Path(PLAN))
 
         spec.loader.exec_module = load_and_disturb
         return spec
 
 
-def disturb(run, path):
-    """Have a training (class `run`) kill its process after the steps that the plan at `path` names."""
-    plan, train_step, begun = json.loads(path.read_text()), run.train_step, set()
+def disturb(module, path):
+    """Have each training kill its process as the plan at `path` says."""
+    plan, fit, train_step = json.loads(path.read_text()), module.fit, module._Run.train_step
 
-    def step_and_die(self, *args, **kwargs):
-        name = Path(self.checkpoint).stem
+    def fit_and_die(*args, checkpoint, **kwargs):
+        name = Path(checkpoint).stem
         journal = path.with_name(f"{name}.txt")
+        journal.touch()
+        # each process that was killed has left two lines
+        deaths = len(journal.read_text().splitlines()) // 2
+        last, begun = plan["steps"][name][deaths : deaths + 1], []
 
-        def note(word):
+        def note(word, step):
             with open(journal, "a") as file:
-                file.write(f"{word} {self.step}\n")
+                file.write(f"{word} {step}\n")
 
-        if name not in begun:
-            begun.add(name)
-            note("from")
-        result = train_step(self, *args, **kwargs)
-        deaths = journal.read_text().count("killed")
-        if self.step in plan.get(name, [])[deaths : deaths + 1]:
-            note("killed")
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        def step_and_die(run, *batch):
+            if not begun:
+                begun.append(run.step)
+                note("from", run.step)
+            train_step(run, *batch)
+            if run.step in last:
+                note("killed", run.step)
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    run.train_step = step_and_die
+        module._Run.train_step = step_and_die
+        often = {"checkpoint_steps": plan["every"], "checkpoint_seconds": 0.0}
+        return fit(*args, checkpoint=checkpoint, **often, **kwargs)
+
+    module.fit = fit_and_die
 
 
 if PLAN:
