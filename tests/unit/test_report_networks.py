@@ -2,8 +2,6 @@
 
 import html
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +104,7 @@ def test_a_network_says_what_it_tells_from_what_and_of_whom(inside):
     assert "large: sex (F, M) eegnet (width 0.25) with 666 parameters is shown the samples of single windows" in large
     assert "120 windows of 20 people were tested: in turn each of 5 folds (4 people), by networks that never" in large
     assert "most of their first 4 windows name (4 each)" in large
+    assert "Share of each test person’s windows (the first 4) that" in large and "arrow:" not in large
     assert "is shown maps of band power (bands mu 9 to 11) of single windows of “closed” and tells sex" in small
 
 
@@ -245,6 +244,7 @@ def test_one_person_has_a_score_and_no_interval(here):
     _write("age", settings["networks"]["age"], rows=networked.people(1))
     text = _text(_page(settings)[0])
     score = _score("age", "window", "mae")
+    assert _score("age", "window", "r2")["value"] < -1 and "arrow: below −1" in text
     assert score["low"] is None and _score("age", "window", "r2")["low"] is None
     assert f"windows mean absolute error {_f(score['value'])} n/a {_f(score['chance'])} 6" in text
     assert "R² per person, no interval; 0: no better than" in text
@@ -332,6 +332,10 @@ def test_errors_have_three_figures_and_shares_two_decimals():
     assert networks.decimals("r2", 0.001) == 2
 
 
-def test_scores_are_read_without_torch():
-    code = "import sys, hedgerow.report; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT / "workflow/src").returncode == 0
+def test_a_training_without_validation_has_the_curve_of_its_loss_alone(here):
+    curve = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.7, 0.5], "val_loss": np.nan, "val_accuracy": np.nan})
+    table.write("curve.tsv", curve)
+    one = training.curves(["curve.tsv"], "classification", 0.5)
+    table.write("curve.tsv", curve.assign(val_loss=0.7, val_accuracy=0.5))
+    assert training.curves(["curve.tsv"], "classification", 0.5)["width"] == 2 * one["width"]
+    assert training.curves([], "classification", 0.5) is None

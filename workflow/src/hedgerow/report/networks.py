@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from .. import account, layout
-from ..nets import summary
+from ..plot_networks import LOWEST
 from . import training
 from ._network_pictures import confusion, people, reliability, scattered, scores
 
@@ -84,45 +84,64 @@ def _network(name, every, gate, about):
     task, main = found["task"], str(found["main_seed"])
     first, headlines = found["results"][main], _headlines(found)
     rows, controls = _table(found), _controls(found) + _twins(found, every)
-    done = training.trained(training.own(about["trainings"], name))
-    calibration = found.get("calibration")
-    looks = summary.looks(about["opened"], found["test_set"]) if about["opened"] else 0
-    notes = [*first["account"]["notes"], *(calibration["account"]["notes"] if calibration else ())]
-    notes += [*(gate["notes"] if gate else ()), *training.resumed(done), *_many(looks)]
-    sizes = [about["folds"].get(fold, 0) for fold in found["folds"]]
-    drawn = [row for row in rows if row["metric"] in DRAWN[task] and row["level"] not in UNDRAWN[task]]
+    drawn = [row for row in rows if row["metric"] in DRAWN[task] and row["level"] not in UNDRAWN[task]] + controls
+    calibration = found.get("calibration", {"scores": [], "reliability": [], "account": {"notes": []}})
+    curves = training.own(about["curves"], name, main)
     return {
         "name": name,
-        "task": task,
+        "seed": main,
+        "account": first["account"],
+        **_described(found, about),
+        **_believed(found, training.trained(training.own(about["trainings"], name)), gate, calibration, about),
+        "scores": rows + controls,
+        "ranked": any(row["metric"] == "auc" for row in rows),
+        "controls": bool(controls),
+        "lowest": LOWEST,
+        "below": any(row["value"] is not None and row["value"] < LOWEST for row in drawn),
+        "headline": headlines[0],
+        "headlines": headlines,
+        "trial_number": next((row for row in controls if row["control"] == CONTROLS["trial_number"]), None),
+        "bins": len(calibration["reliability"]),
+        "calibration": [_row(score, found) for score in calibration["scores"]],
+        "scores_picture": scores(drawn),
+        "confusion_picture": confusion(first["confusion"], found["classes"]) if "confusion" in first else None,
+        "reliability_picture": reliability(calibration["reliability"], found["classes"])
+        if calibration["scores"]
+        else None,
+        "people_picture": people(found, headlines[0]["chance"]) if task == "classification" else None,
+        "scatter_picture": scattered(found) if task == "regression" else None,
+        "curves_picture": training.curves(curves, task, _largest(found)),
+    }
+
+
+def _described(found, about):
+    """What a network tells, from what, and of whom."""
+    sizes = [about["folds"].get(fold, 0) for fold in found["folds"]]
+    return {
+        "task": found["task"],
         "network": found["network"],
         "target": found["target"] if isinstance(found["target"], str) else " and ".join(found["target"]),
         "classes": found.get("classes"),
         "shown": training.shown(found["network"]),
-        "seed": main,
-        "seeds": sorted(int(seed) for seed in found["results"] if seed != main),
-        "account": first["account"],
+        "seeds": sorted(int(seed) for seed in found["results"] if seed != str(found["main_seed"])),
         "folds": len(about["folds"]),
         "sizes": [min(sizes), max(sizes)],
         "tested": found["folds"],
         "voting": _voting(found),
-        "scores": rows + controls,
-        "ranked": any(row["metric"] == "auc" for row in rows),
-        "controls": bool(controls),
-        "headline": headlines[0],
-        "headlines": headlines,
-        "notes": [note for note in dict.fromkeys(notes) if not note.startswith("no vote")],  # the page says it itself
-        "trial_number": next((row for row in controls if row["control"] == CONTROLS["trial_number"]), None),
+    }
+
+
+def _believed(found, trainings, gate, calibration, about):
+    """What a reader must know to believe the scores: warnings, the gate, looks at the test people, the trainings."""
+    main, looks = str(found["main_seed"]), _looks(about["opened"], found["test_set"])
+    notes = [*found["results"][main]["account"]["notes"], *calibration["account"]["notes"]]
+    notes += [*(gate["notes"] if gate else ()), *training.resumed(trainings), *_many(looks)]
+    return {
+        # that nobody votes is a matter of course where it is so, and the page says it in passing
+        "notes": [note for note in dict.fromkeys(notes) if not note.startswith("no vote")],
         "gate": gate,
         "looks": 0 if _many(looks) else looks,
-        "training": training.told(done, main),
-        "bins": len(calibration["reliability"]) if calibration else 0,
-        "calibration": [_row(score, found) for score in calibration["scores"]] if calibration else [],
-        "scores_picture": scores(drawn + controls),
-        "confusion_picture": confusion(first["confusion"], found["classes"]) if "confusion" in first else None,
-        "reliability_picture": reliability(calibration["reliability"], found["classes"]) if calibration else None,
-        "people_picture": people(found, headlines[0]["chance"]) if task == "classification" else None,
-        "scatter_picture": scattered(found) if task == "regression" else None,
-        "curves_picture": training.curves(training.own(about["curves"], name, main), task, _largest(found)),
+        "training": training.told(trainings, main),
     }
 
 
@@ -139,6 +158,11 @@ def _headlines(found):
         if score["metric"] == metric:
             best.setdefault(score.get("target"), score)
     return [_row(best[name], found) for name in found.get("targets", [None])]
+
+
+def _looks(opened, test_set):
+    """How many sets of networks were shown to the people of a test set, as `evaluate` notes it: a file for each."""
+    return len(list(Path(opened).glob(f"{test_set}_*.json"))) if opened else 0
 
 
 def _many(looks):
