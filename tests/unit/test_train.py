@@ -157,8 +157,7 @@ from hedgerow import log
 from hedgerow.nets import train
 
 X, y, settings = torch.load(sys.argv[1], weights_only=False)
-done = [train.fit(X, y, world=2, progress=log.Steps(), **settings) for _ in range(2)]
-torch.save(done, sys.argv[2])
+torch.save(train.fit(X, y, world=2, progress=log.Steps(), **settings), sys.argv[2])
 """
 
 
@@ -177,9 +176,8 @@ def test_two_processes_share_each_batch(rng, tmp_path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.count("begins at step 1 of 8") == 2 and "step 8 of 8" in done.stdout
-    shared, again = torch.load(result, weights_only=False)
-    assert same(shared[0], again[0]) and shared[1].equals(again[1])
+    assert done.stdout.count("begins at step 1 of 8") == 1 and "step 8 of 8" in done.stdout
+    shared = torch.load(result, weights_only=False)
     assert np.allclose(alone[1], shared[1], rtol=1e-4)
     for name, value in alone[0].items():
         assert torch.allclose(value, shared[0][name], atol=1e-4), name

@@ -7,6 +7,7 @@ eighth). Weights start as torch's layers do, which is how the authors' did.
 
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import nn
 
 
@@ -82,7 +83,7 @@ class RSCNN(nn.Module):
 
     def forward(self, x):
         """Logits (batch, n_outputs) of windows (batch, channels, samples)."""
-        return self.final_layer(self.classifier(self.features(x.unsqueeze(1)).flatten(1)))
+        return self.final_layer(self.classifier(self.features(_image(x, 1)).flatten(1)))
 
 
 class SSCNN(RSCNN):
@@ -141,8 +142,7 @@ class RVGG(nn.Module):
 
     def forward(self, x):
         """Logits (batch, n_outputs) of images (batch, rows, maps x columns)."""
-        planes = x.unflatten(2, (self.maps, -1)).transpose(1, 2)  # (batch, maps, rows, columns)
-        return self.final_layer(self.classifier(self.features(planes).flatten(1)))
+        return self.final_layer(self.classifier(self.features(_image(x, self.maps)).flatten(1)))
 
 
 class SVGG(RVGG):
@@ -155,16 +155,41 @@ class SVGG(RVGG):
         super().__init__(n_chans, n_times, n_outputs, maps=maps, width=width, dropout=dropout)
 
 
+class _Dropout(nn.Dropout):
+    """Dropout of maps: on the CPU a random number serves four cells, in a third of the time; `p` in steps of 2^-16."""
+
+    def forward(self, x):
+        if not self.training or self.p == 0 or x.is_cuda:
+            return super().forward(x)
+        cells, steps = x.movedim(1, -1), min(round(self.p * 2**16), 2**16 - 1)  # cells as they lie in memory
+        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        kept = drawn[: x.numel()].view(cells.shape) >= steps - 2**15
+        return (cells * kept.to(x.dtype).mul_(2**16 / (2**16 - steps))).movedim(-1, 1)
+
+
+def _image(x, maps):
+    """Maps that stand side by side as planes (batch, maps, rows, columns).
+
+    On the CPU they lie cell by cell with all planes of a cell together, as do all maps that are made of them: oneDNN's
+    convolutions and torch's pools are fastest so.
+    """
+    if x.is_cuda:
+        return x.unflatten(2, (maps, -1)).transpose(1, 2)
+    return torch.stack(x.chunk(maps, 2), -1).movedim(-1, 1)
+
+
 def _convolutions(table, planes, width, dropout):
     """The layers of `table` for an image of so many planes (dropout after each pool, or None), and the last filters."""
     layers = []
     for layer in table:
         filters = _scaled(layer.filters, width)
-        layers += [nn.Conv2d(planes, filters, layer.kernel, padding=layer.padding), nn.ReLU()]
+        layers.append(nn.Conv2d(planes, filters, layer.kernel, padding=layer.padding))
         if layer.pool:
             layers.append(nn.MaxPool2d(layer.pool, layer.stride))
+        # the largest is largest before the ReLU as after it, and to the bit: here there are fewer numbers to look at
+        layers.append(nn.ReLU())
         if layer.pool and dropout is not None:
-            layers.append(nn.Dropout(dropout))
+            layers.append(_Dropout(dropout))
         planes = filters
     return nn.Sequential(*layers), planes
 

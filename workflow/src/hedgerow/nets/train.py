@@ -24,7 +24,7 @@ import torch
 from torch import distributed
 from torch.nn.functional import cross_entropy
 
-from hedgerow.nets import _feed, _ranks, inputs, models
+from hedgerow.nets import _feed, _heap, _ranks, inputs, models
 
 #: Optimisers by name; all with torch's defaults but for learning rate and weight decay.
 OPTIMISERS = {"adamax": torch.optim.Adamax, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -698,19 +698,22 @@ def _n_outputs(state):
 @contextlib.contextmanager
 def _reproducible(threads, device, precision="float32"):
     """Fixed threads, deterministic kernels and no TF32 (unless asked for) inside; everything as it was outside."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn, matmul, filled = torch.backends.cudnn, torch.backends.cuda.matmul, torch.utils.deterministic
     before = (
-        torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), cudnn.benchmark, cudnn.allow_tf32,
-        matmul.allow_tf32,
+        torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), filled.fill_uninitialized_memory,
+        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32,
     )  # fmt: skip
     try:
-        with torch.random.fork_rng(devices=[] if device == "cpu" else None):
+        with torch.random.fork_rng(devices=[] if device == "cpu" else None), _heap.kept():
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(True)
+            # what nothing reads need not be filled, a twentieth of a step
+            filled.fill_uninitialized_memory = False
             cudnn.benchmark, cudnn.allow_tf32 = False, precision == "tf32"
             matmul.allow_tf32 = precision == "tf32"
             yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
-        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before[2:]
+        filled.fill_uninitialized_memory = before[2]
+        cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before[3:]
