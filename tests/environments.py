@@ -20,7 +20,7 @@ def _module(path):
 generate = _module(ROOT / "envs/generate.py")
 FAMILIES = [family for family in generate.FAMILIES if family != "runner"]
 
-OPTIONAL = {*sys.stdlib_module_names, "cupy", "fsspec", "hedgerow"}
+OPTIONAL = {*sys.stdlib_module_names, "braindecode", "cupy", "fsspec", "hedgerow", "torchaudio"}
 
 #: What a family must not be able to import: the work of the others.
 FOREIGN = {
