@@ -185,7 +185,7 @@ class OtherBuild(ValueError):
 
 
 def predict(weights, X, *, task="classification", model="eegnet", input="raw", input_params=None, sfreq=None,
-            positions=None, n_outputs=None, batch=256, threads=1, device="cpu", **params):  # fmt: skip
+            positions=None, n_outputs=None, batch=64, threads=1, device="cpu", **params):  # fmt: skip
     """Class probabilities of windows, or the values of a regression.
 
     Parameters
@@ -223,7 +223,7 @@ def predict(weights, X, *, task="classification", model="eegnet", input="raw", i
 
 
 def outputs(weights, X, *, model="eegnet", input="raw", input_params=None, sfreq=None, positions=None, n_outputs=None,
-            batch=256, threads=1, device="cpu", **params):  # fmt: skip
+            batch=64, threads=1, device="cpu", **params):  # fmt: skip
     """What the last layer gives for windows, float64 tensor (windows, n_outputs); parameters as in `predict`."""
     state = {name: value for name, value in weights.items() if not name.startswith("normalisation.")}
     mean, std = weights["normalisation.mean"], weights["normalisation.std"]
@@ -550,7 +550,7 @@ def sha256(weights):
 
 
 @torch.no_grad()
-def _outputs(net, look, X, indices, n_outputs, batch=256):
+def _outputs(net, look, X, indices, n_outputs, batch=64):
     """What the network says of the windows `indices`, which the ranks share."""
     rank, world, _ = _ranks.place(look.device)
     batches = [indices[start : start + batch] for start in range(0, len(indices), batch)]

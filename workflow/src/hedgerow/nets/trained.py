@@ -88,7 +88,7 @@ class Network:
         channels, samples = info["shape"]
         return f"<{info['model']} for {channels} channels x {samples} samples that tells {tells}>"
 
-    def predict(self, windows, *, batch=256, threads=1, device="cpu"):
+    def predict(self, windows, *, batch=64, threads=1, device="cpu"):
         """What the network says of windows.
 
         Parameters
