@@ -61,12 +61,13 @@ cluster-smoke: setup ## the shortest of them: the smallest study through `snakem
 container-test: images ## tests in the container images (slow; needs Apptainer)
 	$(BIN)/python -m pytest tests/e2e/test_containers.py
 
-bench: setup $(if $(PEERS),build/peers/ready build/peers-grid/ready build/peers-store/ready) ## benchmarks; prints the tables of tests/benchmarks/RESULTS.md (PEERS=1: with other programs)
+bench: setup $(if $(PEERS),build/peers/ready build/peers-grid/ready build/peers-store/ready build/peers-nets/ready) ## benchmarks; prints the tables of tests/benchmarks/RESULTS.md (PEERS=1: with other programs)
 	@for file in tests/benchmarks/bench_*.py; do PYTHONPATH=workflow/src $(BIN)/python $$file || exit 1; done
 
-build/peers/ready build/peers-grid/ready build/peers-store/ready: build/%/ready: tests/benchmarks/%.txt
+build/peers/ready build/peers-grid/ready build/peers-store/ready build/peers-nets/ready: build/%/ready: tests/benchmarks/%.txt
 	$(PYTHON) -m venv --clear build/$*
-	build/$*/bin/python -m pip install --quiet --requirement $<
+	@# braindecode would bring torchaudio, and with it torch for CUDA; what else it needs is in the lock
+	build/$*/bin/python -m pip install --quiet $(if $(findstring nets,$*),--no-deps) --requirement $<
 	@touch $@
 
 lint: setup ## style of rules, code and words
