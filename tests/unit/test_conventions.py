@@ -133,13 +133,18 @@ def test_the_network_block_is_the_keywords_of_training():
 
     settings = _keywords(train.fit)
     block = _schema("network")
-    for key in ("task", "model", "input", "epochs", "batch", "optimiser", "lr", "weight_decay", "balance", "precision"):
+    keys = ("task", "model", "input", "standardise", "epochs", "batch", "optimiser", "lr", "weight_decay", "balance")
+    for key in (*keys, "precision", "seed"):
         assert settings[key] == block[key], key
-    assert settings["seed"] == block["seed"]
     known = SCHEMA["$defs"]["network"]["properties"]
     assert set(known["model"]["anyOf"][0]["enum"]) == set(models.MODELS)
     assert set(known["input"]["enum"]) == set(inputs.KINDS) - {"features"}
-    values = {"optimiser": train.OPTIMISERS, "task": train.TASKS, "balance": train.BALANCE, "precision": train.PRECISION}
+    values = {
+        "optimiser": train.OPTIMISERS,
+        "task": train.TASKS,
+        "balance": train.BALANCE,
+        "precision": train.PRECISION,
+    }
     for key, names in values.items():
         assert set(known[key]["enum"]) == set(names), key
 

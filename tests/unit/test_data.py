@@ -19,6 +19,7 @@ NETWORK = {
     "params": {"kernel": 16},
     "input": "raw",
     "input_params": {},
+    "standardise": True,
     "folds": "split",
     "validation": 0.0,
     "shuffle_time": False,

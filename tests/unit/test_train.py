@@ -336,6 +336,14 @@ def test_normalisation_is_of_the_training_windows(rng):
     assert np.isfinite(train.predict(weights, X, model="eegnet", f1=2, depth=1, kernel=16)).all()
 
 
+def test_an_input_stays_in_its_unit_if_it_is_not_standardised(rng):
+    X, y = tiny(rng)
+    weights, _, account = train.fit(X, y, epochs=1, standardise=False, **TINY)
+    assert account["standardise"] is False
+    assert (weights["normalisation.mean"] == 0).all() and (weights["normalisation.std"] == 1).all()
+    assert not same(weights, train.fit(X, y, epochs=1, **TINY)[0])
+
+
 def test_order_is_a_permutation_that_depends_on_seed_and_epoch_alone():
     assert sorted(train.order(1, 0, 50)) == list(range(50))
     assert np.array_equal(train.order(1, 7, 50), train.order(1, 7, 50))

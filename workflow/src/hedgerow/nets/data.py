@@ -240,7 +240,7 @@ def counts(role):
 def settings(network, *, seed, threads, gpus):
     """Keywords of `train.fit` from a block of the config and from what the job was given."""
     names = ("task", "model", "input_params", "epochs", "batch", "optimiser", "lr", "weight_decay", "balance")
-    names += ("precision",)
+    names += ("precision", "standardise")
     where = {"seed": seed, "threads": threads, "device": device(gpus), "world": max(1, gpus)}
     if where["device"] == "cpu":
         where["world"] = 1
@@ -324,10 +324,12 @@ def predictions(weights, manifest, features, found, network, names, *, threads, 
         if not len(mine):
             continue
         net = trained.load(path)
-        sums = _sums(X, found["person"].to_numpy(), net) if sums is None else sums
+        if network["standardise"] and sums is None:
+            sums = _sums(X, found["person"].to_numpy(), net)
         people = found["person"][role == "train"].unique()
         own = [net.weights[f"normalisation.{name}"].numpy() for name in ("mean", "std")]
-        leakage.normalisation(own, train.Sums.of(sums[who] for who in people).normalisation(), whose=str(path))
+        if network["standardise"]:
+            leakage.normalisation(own, train.Sums.of(sums[who] for who in people).normalisation(), whose=str(path))
         said = net.predict(_Some(X, mine), threads=threads, device=device(gpus))
         done = found.iloc[mine].assign(tested=fold, place=mine)
         if network["task"] == "classification":

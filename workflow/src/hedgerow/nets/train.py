@@ -52,6 +52,7 @@ def fit(
     model="eegnet",
     input="raw",
     input_params=None,
+    standardise=True,
     sfreq=None,
     positions=None,
     seed=1,
@@ -93,6 +94,10 @@ def fit(
         Name of the network, see `models.build`; `params` are its own parameters.
     input, input_params
         What the network is shown of a window, see `inputs.make`.
+    standardise : bool
+        Bring the input to mean 0 and standard deviation 1 by what the training windows have. False: it stays in its
+        unit. Networks without normalisation of their own can depend on it: with weight decay R-VGG learns from µV and
+        not from standardised windows, for these are ten times as small.
     sfreq : float, optional
         Sampling rate in Hz, where the model or the input needs one.
     positions : list, optional
@@ -155,9 +160,9 @@ def fit(
         The checkpoint is of the same training on another device, build or number of threads.
     """
     settings = dict(
-        task=task, model=model, params=params, input=input, input_params=dict(input_params or {}), sfreq=sfreq,
-        seed=seed, epochs=epochs, batch=batch, optimiser=optimiser, lr=lr, weight_decay=weight_decay, balance=balance,
-        precision=precision, n_outputs=n_outputs,
+        task=task, model=model, params=params, input=input, input_params=dict(input_params or {}),
+        standardise=standardise, sfreq=sfreq, seed=seed, epochs=epochs, batch=batch, optimiser=optimiser, lr=lr,
+        weight_decay=weight_decay, balance=balance, precision=precision, n_outputs=n_outputs,
     )  # fmt: skip
     settings |= {name: value for name, value in models.recipe(model).items() if settings.get(name, 0) is None}
     world = distributed.get_world_size() if distributed.is_initialized() else world
@@ -363,6 +368,7 @@ class _Run:
         self.build = _build(where) | models.packages(settings["model"])
         shown = _shown(X.shape, settings["input"], settings["input_params"], settings["sfreq"], positions)
         self.digest, mean, std = _survey(X, y, train, val, shown, settings, positions)
+        mean, std = (mean, std) if settings["standardise"] else (np.zeros_like(mean), np.ones_like(std))
         self.look = _Look(shown, mean, std, device)
         self.targets = _targets(y, train, settings)
         self.y = torch.as_tensor(self.targets["values"], device=device)
