@@ -8,6 +8,7 @@ of it is first asked for, and then stay in the cache: the first epoch streams, l
 
 import copy
 import hashlib
+import importlib
 import itertools
 import zipfile
 from collections import deque
@@ -20,7 +21,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from hedgerow import _cache, _remote, split
 from hedgerow._packed import Damaged, Packed
-from hedgerow.nets import _sources, views
+from hedgerow.nets import _sources
 
 
 class Windows(Dataset):
@@ -244,15 +245,15 @@ class Windows(Dataset):
 
     def to_mne(self):
         """These windows as `mne.EpochsArray` (in V), with the `table` as metadata and labels as event names."""
-        return views.to_mne(self)
+        return _views().to_mne(self)
 
     def to_xarray(self):
         """These windows as `xarray.DataArray` (window, channel, time) in µV; coordinates are columns of the `table`."""
-        return views.to_xarray(self)
+        return _views().to_xarray(self)
 
     def to_braindecode(self):
         """These windows as a braindecode ``BaseConcatDataset``, one dataset a recording (needs braindecode)."""
-        return views.to_braindecode(self)
+        return _views().to_braindecode(self)
 
 
 class Stream(IterableDataset):
@@ -327,6 +328,11 @@ class Stream(IterableDataset):
             finally:
                 for _, future in coming:
                     future.cancel()
+
+
+def _views():
+    """The module of the views: a training has no use of it, so that its rules do not depend on what it imports."""
+    return importlib.import_module("hedgerow.nets.views")
 
 
 def _pack(file, contents):
