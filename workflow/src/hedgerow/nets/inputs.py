@@ -31,7 +31,6 @@ import scipy.signal
 import torch
 from torch import nn
 
-from hedgerow import splines
 from hedgerow.nets import _heads
 
 #: How much louder than one electrode the noise of a pixel may be. Within a montage that spans the head it stays below
@@ -279,7 +278,8 @@ def _known(given):
         count = "none" if positions is None else len(positions)
         raise ValueError(f"positions: maps need one for each of {given.n_chans} channels, there are {count}")
     where = np.array([(np.nan,) * 3 if row is None else row for row in positions], dtype=float)
-    lost = np.flatnonzero(~splines.placed(where))
+    # as `hedgerow.splines.placed` has it, whose module wants MNE
+    lost = np.flatnonzero(~(np.isfinite(where).all(axis=1) & (where != 0).any(axis=1)))
     if lost.size:
         told = [f"channel {i} (from 0)" if given.names is None else str(given.names[i]) for i in lost]
         raise ValueError(
