@@ -410,7 +410,7 @@ def test_settings_can_be_changed_without_harm():
     [
         ("images", {}, "input 'images' is not known: choose one of raw, fft, topographies, features"),
         ("raw", {"taper": "hann"}, "input raw has no setting 'taper': it has none"),
-        ("topographies", {"sise": 24}, "input topographies has no setting 'sise': it has bands, size, taper"),
+        ("topographies", {"sice": 24}, "input topographies has no setting 'sice': it has bands, size, taper"),
         ("fft", {"sfreq": None}, "sfreq is None"),
         ("fft", {"taper": "hun"}, "taper: 'hun' is no window of scipy"),
         ("fft", {"fmin": 30, "fmax": 20}, "no frequency lies from 30 to 20 Hz"),
