@@ -35,7 +35,7 @@ import torch
 import yaml
 
 from hedgerow import account, rows, spectra, store, table
-from hedgerow.nets import compare, data, evaluate, loader, models, train
+from hedgerow.nets import compare, data, evaluate, jobs, loader, models, train
 from workflow import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,7 @@ def folds(found, block):
 def ours(found, names, block, model, params):
     """Predictions of a network of braindecode that our loop has trained as `block` says."""
     block, p = {**block, "model": f"braindecode:{model}", "params": params}, np.empty((len(found), len(names)))
-    how = data.settings(block, seed=1, threads=1, gpus=0)
+    how = jobs.settings(block, seed=1, threads=1, gpus=0)
     for role in folds(found, block):
         test = role == "test"
         given, about = data.task(MANIFEST, [], found, role, block, names)

@@ -116,6 +116,7 @@ def test_one_override_runs_that_recording(here, line, jobs):
     assert not any(f"{verb} sub-0{k}/" in text for verb in ("clean", "of") for k in (1, 3))
 
 
+@pytest.mark.slow
 def test_a_stage_at_a_time_misses_nothing(here):
     """Files of less than 1 MB count by their content: what stands for others must change with them."""
     plain = {"asr_cutoff": None, "correlation": None, "interpolate": False, "reference": None, "bad_segments": None}

@@ -134,5 +134,12 @@ def test_the_same_boy_and_girl_are_tested_by_all_networks(simulated):
         assert score["value"] == pytest.approx(_vote(found)) and score["n"] == 2
 
 
+def test_every_pair_of_networks_is_compared(simulated):
+    found = table.read(simulated / "results/studies/hbn-sex/comparisons.tsv")
+    pairs = set(zip(found["network"], found["against"]))
+    assert len(pairs) == 6 and {name for pair in pairs for name in pair} == set(NETWORKS)
+    assert {"window", "subject", "mean"} == set(found["level"]) and found["difference"].notna().any()
+
+
 def test_a_second_run_has_nothing_to_do(simulated):
     assert nothing_to_do(run(simulated, simulated / "study.yaml", "all_networks", "--dry-run"))

@@ -107,6 +107,7 @@ class TestEegmmidb:
         assert read_back(results / "studies/eegmmidb/published/eegmmidb") == 5
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("ssvep")
 class TestSsvep:
     def test_every_recording_is_there_and_the_derivative_is_valid(self, ssvep):

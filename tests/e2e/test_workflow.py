@@ -87,14 +87,15 @@ def test_another_network_trains_and_evaluates_and_nothing_else(tiny, config):
     networks = yaml.safe_load(TINY.read_text())["networks"]
     networks["more"] = {**networks["eyes"], "further_seeds": 0}
     rules = planned(run(tiny, config(networks=networks), "--dry-run"))
-    assert rules == {"train": 2, "evaluate": 1, "config": 1, "publish": 1, "report": 1, "record": 1}
+    new = {"leakage": 1, "train": 2, "evaluate": 1, "compare": 1}
+    assert rules == new | {"config": 1, "publish": 1, "report": 1, "record": 1}
 
 
 #: What draws and summarises replicates, and what reads the maps.
 FROM_REPLICATES = {"scratch", "bootstrap", "grid", "recovery", "report", "record"}
 #: What follows, directly or not, from new windows.
 FROM_WINDOWS = FROM_REPLICATES | {"manifest", "spectra", "design", "choice", "moments", "rerp", "influence"}
-FROM_WINDOWS |= {"train", "evaluate", "publish"}
+FROM_WINDOWS |= {"leakage", "train", "evaluate", "publish"}
 #: What follows from any other word in the config.
 FROM_CONFIG = {"config": 1, "publish": 1, "report": 1, "record": 1}
 

@@ -72,8 +72,9 @@ FOR_A_GRID = [
     f"{S}/grid/response/{name}" for name in ("scratch.npy", "replicates_1-of-2.npy", "replicates_1-of-2.json")
 ]
 GRID = [f"{S}/grid/response/{name}" for name in ("maps.zarr.zip", "summary.tsv", "account.json")]
-#: Rules of datasets that are fetched, which the smallest study has not: tests/e2e/test_fetch_workflow.py.
-ELSEWHERE = {"clone", "fetch"}
+#: Rules that the smallest study has not: of datasets that are fetched (tests/e2e/test_fetch_workflow.py), and of
+#: several networks (tests/e2e/test_hbn.py).
+ELSEWHERE = {"clone", "fetch", "compare"}
 
 
 def _sha256(path):

@@ -7,7 +7,7 @@ import pytest
 from hedgerow import split, store, table
 
 pytest.importorskip("torch")
-from hedgerow.nets import card, data, load, summary, train, trained
+from hedgerow.nets import card, data, jobs, load, summary, train, trained
 
 NETWORK = {
     "selection": "x",
@@ -124,9 +124,9 @@ def trained_on(study, manifest, network, folds, tmp_path, seed=5):
         role = data.roles(found, fold, network, seed=seed)
         task, about = data.task(manifest, [], found, role, network, names)
         assert len(task["X"]) == np.isin(role, ["train", "validation"]).sum()
-        weights, _, done = train.fit(**task, **data.settings(network, seed=seed, threads=1, gpus=0))
+        weights, _, done = train.fit(**task, **jobs.settings(network, seed=seed, threads=1, gpus=0))
         paths.append(tmp_path / f"seed-{seed}_fold-{fold}.safetensors")
-        trained.save(paths[-1], weights, data.described(network, names, about, done, seed=seed, fold=fold))
+        trained.save(paths[-1], weights, jobs.described(network, names, about, done, seed=seed, fold=fold))
         accounts.append(done)
     return found, names, paths, accounts
 
@@ -134,7 +134,7 @@ def trained_on(study, manifest, network, folds, tmp_path, seed=5):
 def test_every_window_is_predicted_once_by_a_network_that_never_saw_its_person(study, manifest, tmp_path):
     found, classes, paths, accounts = trained_on(study, manifest, NETWORK, ["1", "2"], tmp_path)
     ask = (manifest, [], found, NETWORK, classes)
-    predicted = data.predictions(paths, *ask, threads=1, gpus=0)[5]
+    predicted = jobs.predictions(paths, *ask, threads=1, gpus=0)[5]
     assert len(predicted) == len(found) and (predicted["tested"] == predicted["fold"]).all()
     assert predicted[["dataset", "subject", "window"]].equals(found[["dataset", "subject", "window"]])
     done = summary.summary({5: predicted}, found, classes, NETWORK, test_set="t", entry="e")
@@ -144,7 +144,7 @@ def test_every_window_is_predicted_once_by_a_network_that_never_saw_its_person(s
     text = card.render("sex", done, accounts, [path.name for path in paths])
     assert 'load("networks/sex/seed-5_fold-1.safetensors")' in text and "F, M" in text
     with pytest.raises(ValueError, match="are in no test fold"):
-        data.predictions(paths[:1], *ask, threads=1, gpus=0)
+        jobs.predictions(paths[:1], *ask, threads=1, gpus=0)
 
 
 def test_a_network_whose_normalisation_is_of_others_is_not_judged(study, manifest, tmp_path):
@@ -153,7 +153,7 @@ def test_a_network_whose_normalisation_is_of_others_is_not_judged(study, manifes
     one.weights["normalisation.mean"] = other.weights["normalisation.mean"]
     trained.save(paths[0], one.weights, one.info)
     with pytest.raises(split.Leak, match=r"seed-5_fold-1\.safetensors is normalised by windows that are not its"):
-        data.predictions(paths, manifest, [], found, NETWORK, classes, threads=1, gpus=0)
+        jobs.predictions(paths, manifest, [], found, NETWORK, classes, threads=1, gpus=0)
 
 
 def test_a_file_is_a_network_that_can_be_called(study, manifest, tmp_path, rng):
@@ -186,7 +186,7 @@ def test_ages_are_predicted(study, manifest, tmp_path):
     network = NETWORK | {"task": "regression", "target": ["age"]}
     found, names, paths, accounts = trained_on(study, manifest, network, ["1", "2"], tmp_path)
     assert names == ["age"] and set(found["y_age"]) == {20.0, 25.0, 30.0, 35.0}
-    predicted = data.predictions(paths, manifest, [], found, network, names, threads=1, gpus=0)[5]
+    predicted = jobs.predictions(paths, manifest, [], found, network, names, threads=1, gpus=0)[5]
     for fold in ("1", "2"):
         others = found["y_age"][found["fold"].astype(str) != fold].mean()
         assert np.allclose(predicted["b_age"][predicted["tested"] == fold], others)
@@ -201,7 +201,7 @@ def test_ages_are_predicted(study, manifest, tmp_path):
 def test_of_a_holdout_one_fold_is_tested(study, manifest, tmp_path):
     network = NETWORK | {"folds": "holdout"}
     found, classes, paths, _ = trained_on(study, manifest, network, ["1"], tmp_path)
-    predicted = data.predictions(paths, manifest, [], found, network, classes, threads=1, gpus=0)[5]
+    predicted = jobs.predictions(paths, manifest, [], found, network, classes, threads=1, gpus=0)[5]
     assert (predicted["fold"].astype(str) == "1").all() and len(predicted) == (found["fold"].astype(str) == "1").sum()
     done = summary.summary({5: predicted}, found, classes, network, test_set="t", entry="e")
     assert done["folds"] == ["1"] and done["controls"]["trial_number"]["scores"]

@@ -1,7 +1,7 @@
 """Train one network on all folds but one; killed, it resumes where it was."""
 
 from hedgerow import account, log, store, table
-from hedgerow.nets import data, train, trained
+from hedgerow.nets import data, jobs, train, trained
 
 log.start(snakemake)
 given, params, out, wildcards = snakemake.input, snakemake.params, snakemake.output, snakemake.wildcards
@@ -10,10 +10,10 @@ found, names = data.examples(store.listed(given.manifest), given.participants, g
 role = data.roles(found, wildcards.fold, block, seed=seed)
 log.say(f"windows to {data.counts(role)}, {block['task']} of {', '.join(names)}")
 task, about = data.task(given.manifest, given.features, found, role, block, names)
-settings = data.settings(block, seed=seed, threads=params.threads, gpus=lent.gpu)
+settings = jobs.settings(block, seed=seed, threads=params.threads, gpus=lent.gpu)
 how = {"workers": lent.workers, "other_build": bool(lent.other_build), "checkpoint": params.checkpoint}
 weights, curve, done = train.fit(**task, **settings, **how, progress=log.Steps(board=params.board))
-trained.save(out.weights, weights, data.described(block, names, about, done, seed=seed, fold=wildcards.fold))
+trained.save(out.weights, weights, jobs.described(block, names, about, done, seed=seed, fold=wildcards.fold))
 table.write(out.curve, curve)
 account.write(out.account, account.ok("train", **done))
-data.forget(params.checkpoint)
+jobs.forget(params.checkpoint)

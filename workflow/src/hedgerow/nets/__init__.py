@@ -5,11 +5,11 @@ bits, `trained` keeps it as a file, and `evaluate` says how good it is with inte
 only, no torch). ``hedgerow.nets.load(path)`` gives a trained network back.
 """
 
+import importlib
+
 
 def __getattr__(name):
-    # torch is loaded when a network is, not when somebody looks for scores
+    # By its name, and when a network is loaded: who looks for scores needs no torch, and depends on no training.
     if name == "load":
-        from hedgerow.nets.trained import load
-
-        return load
+        return importlib.import_module("hedgerow.nets.trained").load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

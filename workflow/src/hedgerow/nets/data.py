@@ -1,8 +1,5 @@
 """What a network is shown: windows with their targets, and who of the people trains, validates and tests."""
 
-import hashlib
-import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +7,7 @@ import pandas as pd
 import torch
 
 from hedgerow import rows, split, table
-from hedgerow.nets import evaluate, inputs, leakage, loader, train, trained
+from hedgerow.nets import evaluate, leakage, loader
 
 #: Column of `examples` that says what is tested together, for each way of leaving people out.
 TOGETHER = {"leave-one-subject-out": "left_out", "leave-one-dataset-out": "dataset"}
@@ -235,149 +232,3 @@ def counts(role):
     """How many windows have each role."""
     names, numbers = np.unique(role, return_counts=True)
     return dict(zip(names.tolist(), numbers.tolist()))
-
-
-def settings(network, *, seed, threads, gpus):
-    """Keywords of `train.fit` from a block of the config and from what the job was given."""
-    names = ("task", "model", "input_params", "epochs", "batch", "optimiser", "lr", "weight_decay", "balance")
-    names += ("precision", "standardise")
-    where = {"seed": seed, "threads": threads, "device": device(gpus), "world": max(1, gpus)}
-    if where["device"] == "cpu":
-        where["world"] = 1
-    shown = "features" if network["feature"] else network["input"]
-    return {**{name: network[name] for name in names}, "input": shown, **network["params"], **where}
-
-
-def device(gpus):
-    """``cuda`` if the job was given a GPU that torch sees, else ``cpu``."""
-    return "cuda" if gpus and torch.cuda.is_available() else "cpu"
-
-
-def described(network, names, about, done, *, seed, fold):
-    """What the file of a trained network says beside its weights (`trained.save`).
-
-    Parameters
-    ----------
-    network : dict
-        Block of the config.
-    names : list of str
-        Classes or targets.
-    about : SimpleNamespace
-        See `show`.
-    done : dict
-        Account of `train.fit`.
-    seed : int
-    fold : str
-    """
-    told = "classes" if network["task"] == "classification" else "targets"
-    call = {name: done[name] for name in ("task", "model", "params", "input", "input_params", "sfreq", "n_outputs")}
-    where = {"selection": network["selection"], "feature": network["feature"], "labels": network["labels"]}
-    return {
-        **call, **where, told: names, "target": network["target"], "seed": seed, "fold": fold, "unit": "µV",
-        "shape": [len(about.names), len(about.points)], "names": about.names, "positions": about.positions,
-        about.axis: [about.points[0], about.points[-1]],
-    }  # fmt: skip
-
-
-def forget(path):
-    """Delete a checkpoint that has served."""
-    Path(path).unlink(missing_ok=True)
-
-
-def predictions(weights, manifest, features, found, network, names, *, threads, gpus):
-    """Predictions of every seed for all tested people, each by the network that never saw them.
-
-    Parameters
-    ----------
-    weights : list of path
-        ``seed-<seed>_fold-<fold>.safetensors`` of every seed and fold, the seed that counts first.
-    manifest, features
-        As for `show`.
-    found : DataFrame
-        From `examples`.
-    network : dict
-        Block of the config.
-    names : list of str
-        Classes or targets.
-    threads, gpus
-        What the job was given.
-
-    Returns
-    -------
-    dict of int to DataFrame
-        By seed: tested rows of `found` in their order with ``tested`` (the fold), and ``p0``, ``p1``, ... or, of a
-        regression, ``f_<name>`` (predicted) and ``b_<name>`` (mean of the training windows).
-
-    Raises
-    ------
-    ValueError
-        A window that no fold tests.
-    hedgerow.split.Leak
-        A network is normalised by windows that are not its training windows.
-    """
-    X, _ = show(manifest, features, found, network)
-    parts, sums = {}, None
-    for path in map(Path, weights):
-        seed, fold = re.fullmatch(r"seed-(\d+)_fold-(.+)", path.stem).groups()
-        role = roles(found, fold, network, seed=int(seed))
-        mine = np.flatnonzero(role == "test")
-        if not len(mine):
-            continue
-        net = trained.load(path)
-        if network["standardise"] and sums is None:
-            sums = _sums(X, found["person"].to_numpy(), net)
-        people = found["person"][role == "train"].unique()
-        own = [net.weights[f"normalisation.{name}"].numpy() for name in ("mean", "std")]
-        if network["standardise"]:
-            leakage.normalisation(own, train.Sums.of(sums[who] for who in people).normalisation(), whose=str(path))
-        said = net.predict(_Some(X, mine), threads=threads, device=device(gpus))
-        done = found.iloc[mine].assign(tested=fold, place=mine)
-        if network["task"] == "classification":
-            done = evaluate.predictions(done, done["y"], said)
-        else:
-            mean = net.weights["normalisation.target_mean"].numpy()
-            done = done.assign(**{f"f_{name}": said[:, k] for k, name in enumerate(names)})
-            done = done.assign(**{f"b_{name}": mean[k] for k, name in enumerate(names)})
-        parts.setdefault(int(seed), []).append(done)
-    tables = {seed: pd.concat(found_).sort_values("place").drop(columns="place") for seed, found_ in parts.items()}
-    tested = found["fold"].astype(str).eq("1").sum() if network["folds"] == "holdout" else len(found)
-    for seed, table_ in tables.items():
-        if len(table_) != tested:
-            raise ValueError(f"seed {seed}: {tested - len(table_)} windows are in no test fold; train again")
-    return {seed: each.reset_index(drop=True) for seed, each in tables.items()}
-
-
-def _sums(X, person, net):
-    """What the normalisation is made of, by person: `train.Sums` of all their windows."""
-    info = net.info
-    how = dict(n_chans=X.shape[1], n_times=X.shape[2], sfreq=info["sfreq"], positions=info["positions"])
-    shown = inputs.make(info["input"], **how, **info["input_params"])
-    return {who: train.Sums.over(X, np.flatnonzero(person == who), shown) for who in np.unique(person)}
-
-
-class _Some:
-    """Some of the windows of `X`, by their number among them."""
-
-    def __init__(self, X, places):
-        self.X, self.places, self.shape = X, places, (len(places), *X.shape[1:])
-
-    def __len__(self):
-        return len(self.places)
-
-    def __getitem__(self, chosen):
-        return self.X[self.places[chosen]]
-
-
-def test_set(tables, network):
-    """Digest of who is tested and for what: what a number of networks are chosen by when it is opened for each."""
-    people = sorted({str(who) for found in tables.values() for who in found["person"]})
-    text = "\n".join([str(network["target"]), *people])
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def entry(weights):
-    """Digest of the networks that were tested: their files, in their order."""
-    digest = hashlib.blake2b(digest_size=8)
-    for path in weights:
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
