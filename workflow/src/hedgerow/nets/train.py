@@ -382,8 +382,9 @@ class _Run:
             self.net.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"]
         )
         self.y_train = y[train]
-        self.steps_per_epoch = math.ceil(len(self.places(0)) / settings["batch"])
-        self.epoch, self.step, self.curve, self.best, self.earlier = 0, 0, [], None, []
+        self.windows_per_epoch = len(self.places(0))
+        self.steps_per_epoch = math.ceil(self.windows_per_epoch / settings["batch"])
+        self.step, self.curve, self.best, self.earlier = 0, [], None, []
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
         self.saved = time.monotonic()
 
@@ -436,7 +437,8 @@ class _Run:
         self.optimiser.step()
         if hasattr(self.net, "constrain"):
             self.net.constrain()
-        self.loss += loss.detach().double() * (size > 0)
+        # of all ranks, so that a checkpoint of one holds what was lost in all
+        self.loss += _ranks.total(loss.detach().double() * (size > 0))
         self.step += 1
 
     def logits(self, x):
@@ -455,9 +457,8 @@ class _Run:
 
     def close_epoch(self):
         """Judge the epoch on the validation windows and keep its weights if none was better."""
-        self.epoch = self.step // self.steps_per_epoch
-        train_loss = _ranks.total(self.loss).item() / (len(self.places(0)))
-        row = {"epoch": self.epoch, "train_loss": train_loss, **self.judged()}
+        epoch, train_loss = self.step // self.steps_per_epoch, self.loss.item() / self.windows_per_epoch
+        row = {"epoch": epoch, "train_loss": train_loss, **self.judged()}
         if not np.isfinite(row["train_loss"]):
             raise ValueError(
                 f"the training loss is {row['train_loss']} in epoch {row['epoch']}: "
@@ -465,7 +466,7 @@ class _Run:
             )
         if self.best is None or not len(self.val) or row["val_loss"] < self.curve[self.best["epoch"] - 1]["val_loss"]:
             state = {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
-            self.best = {"epoch": self.epoch, "state": state}
+            self.best = {"epoch": epoch, "state": state}
         self.curve.append(row)
         self.loss = torch.zeros_like(self.loss)
 
@@ -518,8 +519,7 @@ class _Run:
             )
         self.net.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        # summed over the ranks it must count once
-        self.loss = state["loss"].to(self.loss.device) * (self.rank == 0)
+        self.loss = state["loss"].to(self.loss.device)
         for name in ("step", "curve", "best", "earlier"):
             setattr(self, name, state[name])
         self.earlier += [there] if other else []
