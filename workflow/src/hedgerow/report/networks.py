@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from .. import account, layout
+from ..nets import summary
 from ..plot_networks import LOWEST
 from . import training
 from ._network_pictures import confusion, people, reliability, scattered, scores
@@ -133,7 +134,8 @@ def _described(found, about):
 
 def _believed(found, trainings, gate, calibration, about):
     """What a reader must know to believe the scores: warnings, the gate, looks at the test people, the trainings."""
-    main, looks = str(found["main_seed"]), _looks(about["opened"], found["test_set"])
+    main, opened = str(found["main_seed"]), about["opened"]
+    looks = summary.looks(opened, found["test_set"]) if opened else 0
     notes = [*found["results"][main]["account"]["notes"], *calibration["account"]["notes"]]
     notes += [*(gate["notes"] if gate else ()), *training.resumed(trainings), *_many(looks)]
     return {
@@ -158,11 +160,6 @@ def _headlines(found):
         if score["metric"] == metric:
             best.setdefault(score.get("target"), score)
     return [_row(best[name], found) for name in found.get("targets", [None])]
-
-
-def _looks(opened, test_set):
-    """How many sets of networks were shown to the people of a test set, as `evaluate` notes it: a file for each."""
-    return len(list(Path(opened).glob(f"{test_set}_*.json"))) if opened else 0
 
 
 def _many(looks):
