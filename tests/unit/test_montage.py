@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hedgerow import io, montage, rate
+from hedgerow import _mirrored, io, montage, rate
 from hedgerow.account import Fault
 
 #: Net of the Healthy Brain Network: 128 electrodes and the reference.
@@ -339,7 +339,7 @@ def test_any_kind_of_array_is_filtered_alike(rng, xp):
 def test_many_channels_are_filtered_in_groups(rng, monkeypatch):
     x = rng.standard_normal((7, 400))
     whole = montage.lowpass(x, 128.0, 25.0)
-    monkeypatch.setattr(montage, "_GROUP", 1000)
+    monkeypatch.setattr(_mirrored, "_GROUP", 1000)
     np.testing.assert_allclose(montage.lowpass(x, 128.0, 25.0), whole, atol=1e-13)
 
 

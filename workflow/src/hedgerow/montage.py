@@ -3,10 +3,9 @@
 import math
 
 import numpy as np
-import scipy.fft
 import scipy.signal
 
-from hedgerow import _array, rate, splines
+from hedgerow import _mirrored, rate, splines
 from hedgerow.account import Fault
 
 #: Farthest electrode (m) that stands in for a place: neighbours in the 10-10 system are 3 to 4 cm apart, so that an
@@ -16,9 +15,6 @@ NEAREST = 0.03
 #: Farthest place (m) from any electrode at which a spline still interpolates: a step of the 10-20 system. Beyond it
 #: the value is an extrapolation, whatever the number of electrodes.
 SPLINE = 0.06
-
-#: Channels are filtered in groups of about this many values, which bounds the memory of the FFTs.
-_GROUP = 2**21
 
 
 def place(x, names, montage=None, *, by="name", locate=None, unusable=()):
@@ -130,7 +126,7 @@ def lowpass(x, sfreq, hz=None):
         raise ValueError(f"lowpass: {hz:g} Hz: give a frequency above 0, or null")
     if hz is None or hz >= sfreq / 2:
         return x
-    xp, taps, (channels, samples) = _array.namespace(x), _kernel(sfreq, hz), x.shape
+    taps, samples = _kernel(sfreq, hz), x.shape[1]
     if samples <= len(taps):
         raise Fault(
             "too-short",
@@ -138,18 +134,13 @@ def lowpass(x, sfreq, hz=None):
             "key lowpass off the selection, or leave the recording out",
         )
     half = len(taps) // 2
-    length = scipy.fft.next_fast_len(samples + 2 * half, real=True)
-    # the turn takes the delay off, after which the spectrum of a symmetric filter is real
-    turn = np.exp(2j * np.pi * np.arange(length // 2 + 1) * half / length)
-    gain = _array.like((np.fft.rfft(taps, length) * turn).real, x)
-    done, group = [], max(1, _array.room(x, _GROUP) // length)
-    for first in range(0, channels, group):
-        part = x[first : min(first + group, channels), :]
-        head = 2 * part[:, :1] - xp.flip(part[:, 1 : half + 1], axis=1)
-        tail = 2 * part[:, -1:] - xp.flip(part[:, samples - 1 - half : samples - 1], axis=1)
-        spectrum = xp.fft.rfft(xp.concat([head, part, tail], axis=1), n=length, axis=1)
-        done.append(xp.fft.irfft(spectrum * gain, n=length, axis=1)[:, half : half + samples])
-    return xp.concat(done, axis=0)
+
+    def response(length):
+        # the turn takes the delay off, after which the spectrum of a symmetric filter is real
+        turn = np.exp(2j * np.pi * np.arange(length // 2 + 1) * half / length)
+        return (np.fft.rfft(taps, length) * turn).real
+
+    return _mirrored.filtered(x, response, half)
 
 
 def _kernel(sfreq, hz):

@@ -13,14 +13,11 @@ import scipy.interpolate
 import scipy.linalg
 import scipy.signal
 
-from hedgerow import _array
+from hedgerow import _array, _mirrored
 from hedgerow.account import Fault
 
 #: Lowest sampling rate (Hz) at which the band edges of the shaping filter (up to 16 Hz and a top band) fit.
 LOWEST_RATE = 40.0
-
-#: Channels are filtered in groups of about this many float64 values, which bounds the memory of the FFTs.
-_GROUP = 2**21
 
 
 def half_up(values):
@@ -77,20 +74,10 @@ def zero_phase(x, kernel):
     Fault
         ``too-short`` where x has fewer samples than the kernel has taps.
     """
-    xp = _array.namespace(x)
-    taps, (channels, samples) = len(kernel), x.shape
+    taps, samples = len(kernel), x.shape[1]
     if samples <= taps:
         raise Fault("too-short", f"the recording has {samples} samples, the filter needs more than {taps}")
-    length = scipy.fft.next_fast_len(samples + 2 * taps, real=True)
-    gain = _array.like(np.abs(np.fft.rfft(kernel, length)) ** 2, x)
-    y, group = xp.empty_like(x), max(1, _array.room(x, _GROUP) // length)
-    for first in range(0, channels, group):
-        part = x[first : min(first + group, channels), :]
-        head = 2 * part[:, :1] - xp.flip(part[:, 1 : taps + 1], axis=1)
-        tail = 2 * part[:, -1:] - xp.flip(part[:, samples - 1 - taps : samples - 1], axis=1)
-        spectrum = xp.fft.rfft(xp.concat([head, part, tail], axis=1), n=length, axis=1)
-        y[first : first + part.shape[0], :] = xp.fft.irfft(spectrum * gain, n=length, axis=1)[:, taps : taps + samples]
-    return y
+    return _mirrored.filtered(x, lambda length: np.abs(np.fft.rfft(kernel, length)) ** 2, taps)
 
 
 def memory(a):
