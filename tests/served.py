@@ -84,8 +84,9 @@ class Served:
                 time.sleep(1.0 if fault == "stall" else 0.0)
                 request.close_connection = True
                 return
+            with self._lock:  # before the bytes go: who has them may ask at once how many they were
+                self.sent += len(content)
             request.wfile.write(content)
-            self.sent += len(content)
 
     def close(self):
         self._server.shutdown()
