@@ -53,6 +53,59 @@ def test_rscnn_learns_a_tiny_problem(rng):
     assert (train.predict(weights, X, **settings).argmax(1) == y).all()
 
 
+def as_published(name, width):
+    """A network of Truong et al. for 24 x 256, as one writes it down by their table."""
+    nn = torch.nn
+    if name == "r-vgg":
+        table = [(16, 3, None), (16, 3, 2), (32, 3, None), (32, 3, 2), (64, 3, None), (64, 3, None), (64, 3, 2)]
+        padding, cells, hidden = 1, 3 * 32, [1024, 1024]
+    else:
+        table = [(100, 3, 2), (100, 3, 2), (300, (2, 3), 2), (300, (1, 7), (1, 2)), (100, (1, 3), None)]
+        table, padding, cells, hidden = [*table, table[-1]], 0, 19, [6144]
+    layers, before = [], 1
+    for filters, kernel, pool in table:
+        filters = round(filters * width)
+        layers += [nn.Conv2d(before, filters, kernel, padding=padding), nn.ReLU()]
+        if pool:
+            layers.append(nn.MaxPool2d(pool, stride=2 if pool == 2 else 1))
+        before = filters
+    layers.append(nn.Flatten())
+    before *= cells
+    for units in hidden:
+        units = round(units * width)
+        layers += [nn.Linear(before, units), nn.ReLU()]
+        before = units
+    return nn.Sequential(*layers, nn.Linear(before, 2))
+
+
+@pytest.mark.parametrize("name", ["r-scnn", "r-vgg"])
+def test_a_training_is_that_of_a_loop_as_one_writes_it(rng, name):
+    """The table's layers, torch's optimiser and no more, on the same windows: the same losses, down to rounding."""
+    n, seed, lr, decay, epochs, batch, width = 60, 5, 0.002, 0.001, 4, 12, 0.2
+    y = np.arange(n) % 2
+    X = 10 * rng.normal(size=(n, 24, 256)).astype(np.float32)
+    X[:, :12] += 20 * y[:, None, None] * np.sin(np.arange(256), dtype=np.float32)
+    how = dict(seed=seed, lr=lr, weight_decay=decay, epochs=epochs, batch=batch, standardise=False)
+    weights, curve, _ = train.fit(X, y, model=name, width=width, dropout=0.0, **how)
+
+    torch.manual_seed(train._key(seed, "weights"))
+    net = as_published(name, width)
+    optimiser = torch.optim.Adamax(net.parameters(), lr=lr, weight_decay=decay)
+    X, y, losses = torch.from_numpy(X), torch.from_numpy(y), np.zeros(epochs)
+    for epoch in range(epochs):
+        for rows in torch.from_numpy(train.order(seed, epoch, n)).split(batch):
+            optimiser.zero_grad()
+            loss = torch.nn.functional.cross_entropy(net(X[rows, None]), y[rows])
+            loss.backward()
+            optimiser.step()
+            losses[epoch] += loss.item() * batch / n
+    # rounding grows from step to step; R-SCNN differs by 2e-4 in the first epoch and by 4e-3 in the second
+    np.testing.assert_allclose(curve["train_loss"], losses, rtol=0.01, atol=0.005)
+    said = torch.softmax(net(X[:, None]), 1).detach()
+    np.testing.assert_allclose(train.predict(weights, X, model=name, width=width), said, atol=0.01)
+    assert losses[-1] < 0.9 * losses[0]
+
+
 def test_alpha_power_of_new_people_is_told_apart(rng):
     """Two groups of people whose log alpha power differs by three standard deviations, on a 1/f background."""
     freqs = np.fft.rfftfreq(10 * 256, 1 / 128)
@@ -153,35 +206,87 @@ def test_readers_change_no_bit(rng):
 SCRIPT = """
 import sys
 import torch
-from hedgerow import log
 from hedgerow.nets import train
+from watching import Steps
 
-X, y, settings = torch.load(sys.argv[1], weights_only=False)
-torch.save(train.fit(X, y, world=2, progress=log.Steps(), **settings), sys.argv[2])
+given, result, at, whom = sys.argv[1:]
+X, y, settings = torch.load(given, weights_only=False)
+torch.save(train.fit(X, y, world=2, progress=Steps(int(at), whom), **settings), result)
+"""
+
+#: Beside it: says which step was done, and kills the first of the processes that train, or the one that started them.
+WATCHING = """
+import os
+import signal
+import time
+from hedgerow import log
+
+class Steps(log.Steps):
+    def __init__(self, at, whom):
+        super().__init__()
+        self.at, self.whom, self.first = at, whom, None
+
+    def __call__(self, step, steps, row):
+        super().__call__(step, steps, row)
+        self.first = self.first or step
+        if step == self.at:
+            print(f"from {self.first}, killed at {step}", flush=True)
+            os.kill({"rank": os.getpid(), "starter": os.getppid()}[self.whom], signal.SIGKILL)
+            time.sleep(60)  # if it comes to that, this process outlives its starter and goes on
+        if step == steps:
+            print(f"from {self.first} to the end", flush=True)
 """
 
 
-def test_two_processes_share_each_batch(rng, tmp_path):
+@pytest.fixture
+def two_processes(tmp_path):
+    """Run a training in two processes of a script: what it returns (None if it was killed), and what was printed."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "watching.py").write_text(WATCHING)
+    given, result = tmp_path / "given.pt", tmp_path / "result.pt"
+    source = str(Path(train.__file__).parents[2])
+
+    def run(X, y, at=0, whom="nobody", **settings):
+        torch.save((X, y, settings), given)
+        result.unlink(missing_ok=True)
+        done = subprocess.run(
+            [sys.executable, tmp_path / "script.py", given, result, str(at), whom], capture_output=True, text=True,
+            env=os.environ | {"PYTHONPATH": source}, check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) == (at == 0), done.stderr[-4000:]
+        return torch.load(result, weights_only=False) if result.exists() else None, done.stdout
+
+    return run
+
+
+def test_two_processes_share_each_batch(rng, two_processes):
     """The last batch of an epoch is a single window, so that one process has none of its own."""
     X, y = tiny(rng)
     X, y = X[:69], y[:69]
     settings = dict(epochs=2, validation=np.arange(20), model="mlp", hidden=[8], dropout=0.0, batch=16, lr=0.01, seed=3)
     alone = train.fit(X, y, **settings)
-    given, result = tmp_path / "given.pt", tmp_path / "result.pt"
-    torch.save((X, y, settings), given)
-    (tmp_path / "script.py").write_text(SCRIPT)
-    source = str(Path(train.__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, tmp_path / "script.py", given, result], env=os.environ | {"PYTHONPATH": source},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stdout.count("begins at step 1 of 8") == 1 and "step 8 of 8" in done.stdout
-    shared = torch.load(result, weights_only=False)
+    shared, said = two_processes(X, y, **settings)
+    assert said.count("begins at step 1 of 8") == 1 and "step 8 of 8" in said
     assert np.allclose(alone[1], shared[1], rtol=1e-4)
     for name, value in alone[0].items():
         assert torch.allclose(value, shared[0][name], atol=1e-4), name
     assert shared[2]["world"] == 2
+
+
+def test_two_processes_killed_and_resumed_give_the_same_bits(rng, two_processes, tmp_path):
+    """Once the one that started them is killed, once one of them: none is left over, and none counts a step twice."""
+    X, y = tiny(rng)
+    settings = dict(epochs=3, validation=np.arange(20), checkpoint_steps=3, checkpoint_seconds=0, **TINY)
+    whole, _ = two_processes(X, y, checkpoint=tmp_path / "undisturbed.pt", **settings)
+    settings["checkpoint"] = tmp_path / "checkpoint.pt"
+    for first, at, whom in ((1, 7, "starter"), (7, 13, "rank")):
+        nothing, said = two_processes(X, y, at, whom, **settings)
+        assert nothing is None and f"from {first}, killed at {at}" in said
+    resumed, said = two_processes(X, y, **settings)
+    assert "from 13 to the end" in said
+    assert same(whole[0], resumed[0])
+    assert whole[1].equals(resumed[1])
+    assert whole[2] == resumed[2]
 
 
 def test_classes_of_unlike_size_weigh_the_same(rng):
