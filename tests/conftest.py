@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,13 @@ def shared():
 def rng():
     """A seeded random generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Seed torch's generator, where a test module has loaded torch: weights start the same in every run of a test."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(params=["numpy", "array_api_strict", "torch"])
