@@ -3,11 +3,12 @@
 import importlib.util
 import sys
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from hedgerow.nets import models  # noqa: E402
+from hedgerow.nets import models, train  # noqa: E402
 
 PACKAGE = """
 import torch
@@ -213,3 +214,11 @@ def test_real_models_are_built_or_refused_by_their_limits(real):
         models.build("braindecode:Labram", 24, 256, 2, sfreq=128)
     with pytest.raises(ValueError, match=r"braindecode:DGCNN .*chs_info"):
         models.build("braindecode:DGCNN", 24, 256, 2, sfreq=128)
+
+
+def test_parameters_that_play_no_part_do_not_stop_two_processes(real):
+    """MSVTNet has some, without which each process would wait for gradients that never come."""
+    given = dict(model="braindecode:MSVTNet", epochs=1, batch=4, world=2, sfreq=128.0)
+    rng = np.random.default_rng(0)
+    _, curve, account = train.fit(rng.normal(size=(8, 4, 256)), np.arange(8) % 2, **given)
+    assert account["world"] == 2 and np.isfinite(curve["train_loss"]).all()

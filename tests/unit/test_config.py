@@ -43,6 +43,17 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
     assert json.dumps(SCHEMA) == before
 
 
+def _network(**block):
+    """A study whose only network `n` has this block."""
+    given = {"selections": {"s": {"classes": {"a": "Event"}}}, "features": {"psd": {"selection": "s"}}}
+    return small(**given, networks={"n": {"selection": "s", "target": "sex", **block}})
+
+
+def _maps(**input_params):
+    """The same, with s-vgg shown maps."""
+    return _network(model="s-vgg", input="topographies", input_params=input_params)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -88,6 +99,18 @@ def test_completing_leaves_the_given_config_and_the_schema_alone():
         (_model(bootstrap="pairs", errors="cr2"), ["models.m", "'cr2'", "trials", "hc3"]),
         (_model(bootstrap="clusters", errors="hc3"), ["models.m", "'hc3'", "people", "cr2"]),
         (_model(bootstrap="cluster"), ["models.m.bootstrap", "'cluster'"]),
+        (_network(labels=["b"]), ["networks.n.labels", "'b'", "no class of the selection 's'", "it has a"]),
+        (_network(params={"dropuot": 0.1}), ["'dropuot'", "networks.n.params", "'dropout'"]),
+        (_network(params={"lr": 0.5}), ["'lr'", "networks.n.params", "f1, depth"]),
+        (_network(params={"f1": 0}), ["networks.n.params.f1", "0", "Temporal filters"]),
+        (_network(lr="1e-3"), ["networks.n.lr", "'1e-3'", "YAML takes it for text: write 0.001"]),
+        (_network(input_params={"fmax": 45}), ["networks.n.input_params", "raw has none", "'fmax'"]),
+        (_network(feature="psd", input_params={"fmax": 45}), ["networks.n.input_params", "feature has none"]),
+        (_network(input="fft", input_params={"fmax": "45"}), ["networks.n.input_params.fmax", "write 45"]),
+        (_maps(bands={"alpha": 10}), ["networks.n.input_params.bands.alpha", "10"]),
+        (_maps(relative="no"), ["networks.n.input_params.relative", "'no'"]),
+        (_maps(bands={"alpha": [7, 13], "beta": [14, 25]}), ["networks.n.params", "3 maps", "has 2", "`maps: 2`"]),
+        (_network(model="s-vgg"), ["networks.n.params", "3 maps", "has 1", "topographies"]),
     ],
 )
 def test_a_fault_is_one_sentence_that_names_the_key(given, words):
@@ -96,6 +119,16 @@ def test_a_fault_is_one_sentence_that_names_the_key(given, words):
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_parameters_of_a_network_are_those_that_were_given():
+    given = {"model": "s-vgg", "epochs": 40.0, "params": {"maps": 2.0}, "input": "topographies"}
+    bands = {"beta": [14, 25], "alpha": [7, 13]}
+    done = config.complete(_network(**given, input_params={"bands": bands, "size": 16.0}), SCHEMA)["networks"]["n"]
+    assert (done["params"], done["input_params"]) == ({"maps": 2}, {"bands": bands, "size": 16})
+    assert all(isinstance(v, int) for v in (done["epochs"], done["params"]["maps"], done["input_params"]["size"]))
+    other = {"model": "braindecode:EEGConformer", "params": {"n_filters_time": 20}}
+    assert config.complete(_network(**other), SCHEMA)["networks"]["n"]["params"] == other["params"]
 
 
 def test_an_empty_section_is_empty_and_an_empty_block_is_all_defaults():

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 
 import pytest
@@ -139,6 +140,11 @@ def test_the_network_block_is_the_keywords_of_training():
     known = SCHEMA["$defs"]["network"]["properties"]
     assert set(known["model"]["anyOf"][0]["enum"]) == set(models.MODELS)
     assert set(known["input"]["enum"]) == set(inputs.KINDS) - {"features"}
+    own = {f"params-{name}": models.parameters(name) for name in models.MODELS}
+    own |= {f"input_params-{kind}": inputs.settings(kind) for kind in set(inputs.KINDS) - {"raw", "features"}}
+    for kind, defaults in own.items():
+        assert json.loads(json.dumps(defaults)) == _schema(kind), kind
+    assert inputs.settings("raw") == inputs.settings("features") == {}
     values = {
         "optimiser": train.OPTIMISERS,
         "task": train.TASKS,

@@ -218,6 +218,47 @@ def test_time_is_shuffled_the_same_way_each_time(study, manifest):
     assert sorted(map(tuple, before[5].T)) == sorted(map(tuple, after[5].T))
 
 
+def test_a_control_wants_windows_whose_time_is_shuffled(study, manifest, tmp_path):
+    network = NETWORK | {"shuffle_time": True}
+    found, classes, paths, accounts = trained_on(study, manifest, network, ["1", "2"], tmp_path)
+    predicted = jobs.predictions(paths, manifest, [], found, network, classes, threads=1, gpus=0)[5]
+    X, _ = data.show(manifest, [], found, network)
+    control, mine = load(paths[0]), (predicted["tested"] == "1").to_numpy()
+    said = control.predict(X[np.flatnonzero(mine)][0], shuffled=True)
+    assert np.array_equal(said, predicted.loc[mine, ["p0", "p1"]])
+    with pytest.raises(ValueError, match="random order: shuffle these"):
+        control.predict(X[:][0])
+    done = summary.summary({5: predicted}, found, classes, network, test_set="t", entry="e")
+    text = card.render("sex", done, accounts, [path.name for path in paths])
+    assert "network.predict(shuffle_time(windows, seed=1), shuffled=True)" in text
+
+
+def test_lines_of_a_card_can_be_run(study, manifest, tmp_path, monkeypatch):
+    """Of a network of windows, of features and of a control; features are windows here, of a store of none."""
+    found, classes, paths, accounts = trained_on(study, manifest, NETWORK, ["1", "2"], tmp_path)
+    (tmp_path / "networks/sex").mkdir(parents=True)
+    paths[0].rename(tmp_path / "networks/sex" / paths[0].name)
+    (tmp_path / "published").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    windows = data.show(manifest, [], found, NETWORK)[0]
+    wanted = load(tmp_path / "networks/sex" / paths[0].name).predict(windows)
+    predicted = found.assign(tested=found["fold"], p0=0.5, p1=0.5)
+    for change in ({}, {"feature": "psd"}, {"shuffle_time": True}):
+        network = NETWORK | change
+        done = summary.summary({5: predicted}, found, classes, network, test_set="t", entry="e")
+        text = card.render("sex", done, accounts, [paths[0].name])
+        code = text.split("```python\n")[1].split("```")[0].replace('"published/<dataset>", "x"', f'"{manifest}"')
+        here = {"features": windows[:][0]}
+        exec(code, here)
+        assert np.array_equal(here["p"], wanted) == (not change.get("shuffle_time")), change
+
+
+def test_parameters_that_a_model_has_not_do_not_pass_for_settings():
+    for name in ("lr", "seed", "validation", "standardise"):
+        with pytest.raises(ValueError, match=f"model eegnet has no parameter '{name}': it has f1"):
+            jobs.settings(NETWORK | {"params": {name: 1}}, seed=1, threads=1, gpus=0)
+
+
 def test_the_gate_stops_a_person_under_two_names(study, manifest):
     found, _ = data.examples(*study, NETWORK)
     done = data.gate(manifest, found, NETWORK)

@@ -150,6 +150,17 @@ def test_bands_are_hz_whatever_the_length_of_the_windows(samples, montages):
     assert alpha[12, 12] > theta[12, 12] + 1 and alpha[12, 12] > beta[12, 12] + 1
 
 
+def test_maps_lie_in_the_order_of_their_frequencies(montages, rng):
+    """Names come back from a file in another order than they were given in."""
+    x = torch.from_numpy(rng.normal(size=(2, 24, 256)))
+    bands = {"theta": (4, 7), "beta": (14, 25), "alpha": (7, 13)}
+    one, other = (maps(montages["truong"], bands=each) for each in (bands, dict(sorted(bands.items()))))
+    assert torch.equal(one(x), other(x)) and one.maps == 3
+    for number, name in enumerate(("theta", "alpha", "beta")):
+        alone = maps(montages["truong"], bands={name: bands[name]})(x)
+        assert torch.allclose(one(x)[..., 24 * number : 24 * (number + 1)], alone, atol=1e-5)
+
+
 def test_bands_at_the_edge_of_the_spectrum(montages):
     found = maps(montages["cap"], bands={"all": [0, 64], "one": [10, 10]})
     assert found.ranges == [(0, 128), (19, 20)]
@@ -425,6 +436,16 @@ def test_settings_can_be_changed_without_harm():
         ("topographies", {"extent": 2.5}, "extent 2.5"),
         ("topographies", {"sphere": "head"}, "sphere: 'head' is neither"),
         ("topographies", {"sphere": (0, 0, 0, 0.01)}, "radii from its centre: give positions in m"),
+        ("topographies", {"sphere": [0, 0, 0]}, r"sphere: \[0, 0, 0\] is no centre and radius"),
+        ("topographies", {"sphere": 0.1}, "sphere: 0.1 is no centre and radius"),
+        ("topographies", {"size": "24"}, "size is '24'"),
+        ("topographies", {"extent": "1"}, "extent '1'"),
+        ("topographies", {"relative": "no"}, "relative is 'no': give true or false"),
+        ("topographies", {"bands": {"mu": 10}}, "bands: mu is 10: give its lowest and highest"),
+        ("topographies", {"bands": {"mu": ["7", "13"]}}, r"bands: mu is \['7', '13'\]"),
+        ("fft", {"fmax": "45"}, "fmax is '45': give a frequency in Hz"),
+        ("fft", {"taper": None}, "taper: None is no window"),
+        ("fft", {"taper": ["kaiser", "x"]}, "taper: .* is no window"),
         ("topographies", {"positions": None}, "one for each of 19 channels, there are none"),
     ],
 )

@@ -273,6 +273,14 @@ def test_parameters_and_recipes_of_every_network():
     assert models.recipe("tcn")["lr"] != 7
 
 
+def test_maps_are_not_cut_apart():
+    for name, params, shown in (("s-vgg", {}, 3), ("s-vgg", {"maps": 2}, 2), ("r-vgg", {}, 3), ("eegnet", {}, 1)):
+        models.fitting(name, params, shown)
+    for params, shown in (({}, 2), ({}, 1), ({"maps": 2}, 4)):
+        with pytest.raises(ValueError, match=f"stand side by side, and its input has {shown}: give it maps: {shown}"):
+            models.fitting("s-vgg", params, shown)
+
+
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="eegnet"):
         models.build("resnet", 24, 256, 2)

@@ -18,12 +18,12 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 STUDY = "results/studies/handmade"
 SEX = {"selection": "closed", "target": "sex"}
 NETWORKS = {
-    "large": SEX | {"vote": 4, "further_seeds": 2, "balance": "sampler", "params": {"width": 0.25}},
+    "large": SEX | {"vote": 4, "further_seeds": 2, "balance": "sampler", "params": {"f1": 8}},
     "small": SEX | {"vote": 4, "input": "topographies", "input_params": {"bands": {"mu": [9, 11]}}},
     "shuffled": SEX | {"vote": 4, "shuffle_time": True},
     "age": {"selection": "closed", "target": "age", "task": "regression", "further_seeds": 1},
 }
-TRAININGS = {"large": {"balance": "sampler", "params": {"width": 0.25}, "world": 2}}
+TRAININGS = {"large": {"balance": "sampler", "params": {"f1": 8}, "world": 2}}
 
 
 def _config(**blocks):
@@ -101,7 +101,7 @@ def _f(value, digits=2):
 
 def test_a_network_says_what_it_tells_from_what_and_of_whom(inside):
     large, small = inside["large"], inside["small"]
-    assert "large: sex (F, M) eegnet (width 0.25) with 666 parameters is shown the samples of single windows" in large
+    assert "large: sex (F, M) eegnet (f1 8) with 666 parameters is shown the samples of single windows" in large
     assert "120 windows of 20 people were tested: in turn each of 5 folds (4 people), by networks that never" in large
     assert "most of their first 4 windows name (4 each)" in large
     assert "Share of each test person’s windows (the first 4) that" in large and "arrow:" not in large

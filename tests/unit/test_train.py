@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from hedgerow.nets import models, train  # noqa: E402
+from hedgerow.nets import inputs, models, train  # noqa: E402
 
 TINY = dict(model="eegnet", f1=2, depth=1, kernel=16, batch=16, lr=0.02, seed=3)
 
@@ -439,6 +439,35 @@ def test_normalisation_is_of_the_training_windows(rng):
     std[2] = 1
     assert np.allclose(weights["normalisation.std"][:, 0], std, rtol=1e-5)
     assert np.isfinite(train.predict(weights, X, model="eegnet", f1=2, depth=1, kernel=16)).all()
+
+
+def test_channels_that_never_move_have_no_spread(rng):
+    """At 0 or at 5.3 µV, as samples or as a spectrum: rounding is no spread; what moves a little has its own."""
+    X = rng.normal(size=(2000, 4, 64)).astype(np.float32)
+    X[:, 1], X[:, 2], X[:, 3] = 0, 5.3, 1000 + 0.1 * X[:, 3]
+    mean, std = train.normalisation(X, np.arange(2000))
+    assert std[:3, 0] == pytest.approx([1, 1, 1], abs=0.01) and std[3, 0] == pytest.approx(0.1, rel=0.01)
+    assert std[1:3, 0].tolist() == [1, 1] and mean[2, 0] == pytest.approx(5.3)
+    shown = inputs.make("fft", n_chans=4, n_times=64, sfreq=64.0)
+    _, std = train.normalisation(X, np.arange(2000), shown)
+    assert (std[1:3] == 1).all() and (std[[0, 3], :31] < 1).all()
+
+
+def test_maps_are_those_of_the_training_after_a_file(rng, tmp_path):
+    """Names of bands come back from a file in the order of the alphabet."""
+    from hedgerow.nets import trained
+
+    where = 0.1 * np.array([[0, 0.7, 0.7], [0.7, 0, 0.7], [-0.7, 0, 0.7], [0, -0.7, 0.7], [0, 0, 1]])
+    X, y = rng.normal(size=(40, 5, 128)), np.arange(40) % 2
+    X += 2 * y[:, None, None] * np.sin(2 * np.pi * 10 * np.arange(128) / 128)
+    params = {"size": 6, "bands": {"theta": [4, 7], "beta": [14, 25], "alpha": [7, 13]}}
+    how = dict(model="mlp", input="topographies", input_params=params, sfreq=128.0, positions=where.tolist())
+    weights, _, account = train.fit(X, y, epochs=2, hidden=[], **how)
+    info = {"params": {"hidden": []}, "shape": [5, 128], "positions": where.tolist(), "task": "classification"}
+    trained.save(tmp_path / "net.safetensors", weights, {**account, **info})
+    again = trained.load(tmp_path / "net.safetensors")
+    assert list(again.info["input_params"]["bands"]) == ["alpha", "beta", "theta"]
+    assert np.array_equal(again.predict(X), train.predict(weights, X, **how, hidden=[]))
 
 
 def test_an_input_stays_in_its_unit_if_it_is_not_standardised(rng):

@@ -4,6 +4,7 @@ Imports the standard library (and jsonschema, which Snakemake brings, inside a f
 Snakefile is parsed.
 """
 
+import contextlib
 import difflib
 import json
 import os
@@ -41,23 +42,32 @@ def complete(config, schema):
     for key in ("recording", "against"):
         if isinstance(done.get(key), int | float):  # said on the command line, where 05 is a number
             done[key] = str(done[key])
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(done), key=lambda error: list(map(str, error.absolute_path))
-    )
-    if errors:
-        where = ".".join(str(part) for part in errors[0].absolute_path) or "the top level"
-        raise ConfigError(f"config: {where}: {errors[0].message}{_help(errors[0])}")
-    _references(done)
+    _valid(done, schema, "")
+    _references(done, schema)
     for block in done["models"].values():
         if block["lags"] and block["bootstrap"] == block["interval"] == "auto":
             block["bootstrap"] = "none"
     return done
 
 
+def _valid(value, schema, where):
+    """Refuse a value at `where` that is not as the schema says."""
+    from jsonschema import Draft202012Validator
+
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(value), key=lambda error: list(map(str, error.absolute_path))
+    )
+    if errors:
+        path = [where] if where else []
+        told = ".".join([*path, *(str(part) for part in errors[0].absolute_path)]) or "the top level"
+        raise ConfigError(f"config: {told}: {errors[0].message}{_help(errors[0])}")
+
+
 def _help(error):
-    text = error.schema.get("description") if isinstance(error.schema, dict) else None
+    text = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    if error.validator == "type" and isinstance(error.instance, str):
+        with contextlib.suppress(ValueError):
+            text = f"YAML takes it for text: write {float(error.instance):.15g} without quotes; {text}".rstrip("; ")
     return f" ({text})" if text else ""
 
 
@@ -67,7 +77,9 @@ def _fill(value, schema, root, where):
     if value is None and schema.get("type") == "object":
         value = {}
     if not isinstance(value, dict):
-        return value
+        # 40.0 is an integer to the schema, and a wrong type to Python
+        whole = isinstance(value, float) and value.is_integer() and "integer" in _types(schema)
+        return int(value) if whole and "number" not in _types(schema) else value
     odd = [key for key in value if not isinstance(key, str)]
     if odd:
         raise ConfigError(f"config: the key {odd[0]!r} in {where or 'the top level'} is no text; put it in quotes")
@@ -91,13 +103,18 @@ def _fill(value, schema, root, where):
     return done
 
 
+def _types(schema):
+    kinds = schema.get("type", [])
+    return [kinds] if isinstance(kinds, str) else kinds
+
+
 def _resolve(schema, root):
     if isinstance(schema, dict) and "$ref" in schema:
         return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
     return schema if isinstance(schema, dict) else {}
 
 
-def _references(config):
+def _references(config, schema):
     """Names of blocks that other blocks use must exist."""
     known = {name: config[name] for name in ("recipes", "selections", "features")}
     uses = [("recipe", config["recipe"], "recipes")]
@@ -117,6 +134,7 @@ def _references(config):
         _model(f"config: models.{name}", model, config["selections"][model["selection"]])
     for name, network in config["networks"].items():
         _network(f"config: networks.{name}", network, config)
+        _own(f"networks.{name}", network, schema)
     pairs = [(f"recipes.{name}.highpass", block["highpass"]) for name, block in config["recipes"].items()]
     pairs += [(f"selections.{name}.baseline", block["baseline"]) for name, block in config["selections"].items()]
     pairs += [(f"models.{name}.lags", block["lags"]) for name, block in config["models"].items()]
@@ -195,6 +213,45 @@ def _network(where, block, config):
         raise ConfigError(f"{where}: balance and vote are for classes; a regression has none, drop them")
     if block["folds"] == "leave-one-dataset-out" and len(config["datasets"]) < 2:
         raise ConfigError(f"{where}.folds: leave-one-dataset-out needs two datasets, and there is one")
+
+    classes = config["selections"][block["selection"]]["classes"]
+    for label in block["labels"] or ():
+        if label not in classes:
+            raise ConfigError(
+                f"{where}.labels names {label!r}, which is no class of the selection {block['selection']!r}; it has "
+                f"{', '.join(classes)}"
+            )
+
+
+def _own(where, block, schema):
+    """Parameters of a network's model and of its input, which have parts of the schema to themselves.
+
+    Those of another package's models are known when they are built.
+    """
+    if block["model"] in schema["$defs"]["network"]["properties"]["model"]["anyOf"][0]["enum"]:
+        block["params"] = _params(f"{where}.params", block["params"], f"params-{block['model']}", schema)
+    kind = "feature" if block["feature"] else block["input"]
+    block["input_params"] = _params(f"{where}.input_params", block["input_params"], f"input_params-{kind}", schema)
+    if block["model"] not in ("r-vgg", "s-vgg"):
+        return
+    maps = (defaults(schema, f"params-{block['model']}") | block["params"])["maps"]
+    bands = (defaults(schema, "input_params-topographies") | block["input_params"])["bands"]
+    shown = len(bands) if block["input"] == "topographies" and not block["feature"] else 1
+    if maps not in (1, shown):
+        raise ConfigError(
+            f"config: {where}.params: {block['model']} makes planes of {maps} maps that stand side by side (maps), and "
+            f"its input has {shown}; give `maps: {shown}`, or as many bands to `input: topographies`"
+        )
+
+
+def _params(where, given, kind, schema):
+    """The given ones, checked; defaults are left to the model and the input."""
+    part = schema["$defs"].get(kind, {"properties": {}, "additionalProperties": False})
+    if given and not part["properties"]:
+        raise ConfigError(f"config: {where}: {kind.split('-')[1]} has none; drop {', '.join(map(repr, given))}")
+    done = _fill(given, part, schema, where)
+    _valid(done, part, where)
+    return {key: done[key] for key in given}
 
 
 def check_frozen(config, schema, derivatives):
@@ -349,10 +406,7 @@ def defaults(schema, kind):
 def markdown(schema):
     """The table of keys of ``config/README.md``, as Markdown."""
     parts = [("The top level", schema)]
-    parts += [
-        ({"split": "`split`", "image": "`images`"}.get(kind, f"A block of `{kind}s`"), part)
-        for kind, part in schema["$defs"].items()
-    ]
+    parts += [(_title(kind), part) for kind, part in schema["$defs"].items()]
     lines = []
     for title, part in parts:
         lines += [f"### {title}", ""]
@@ -368,3 +422,11 @@ def markdown(schema):
             lines.append(f"| `{key}` | {kind} | {default} | {each['description']} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _title(kind):
+    """Heading of the table of one of the schema's ``$defs``."""
+    key, _, owner = kind.partition("-")
+    if owner:
+        return f"`{key}` of `{owner}`"
+    return {"split": "`split`", "image": "`images`"}.get(kind, f"A block of `{kind}s`")

@@ -9,6 +9,8 @@ Duchon 1977, in Lect. Notes Math. 571:85, doi:10.1007/BFb0086566 (thin-plate spl
 Lett. 14:139, doi:10.1029/GL014i002p00139 (biharmonic splines).
 """
 
+from numbers import Real
+
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
@@ -45,6 +47,8 @@ def project(positions, sphere="template"):
         if sphere not in ("template", "fit"):
             raise ValueError(f"sphere: {sphere!r} is neither 'template' nor 'fit' nor centre and radius in m")
         sphere = SPHERE if sphere == "template" else fit_sphere(positions)
+    elif np.shape(sphere) != (4,) or not all(isinstance(v, Real) for v in sphere) or not sphere[3] > 0:
+        raise ValueError(f"sphere: {sphere!r} is no centre and radius: give x, y, z and a radius above 0, in m")
     x, y, z = ((positions - sphere[:3]) / sphere[3]).T
     distances = np.sqrt(x**2 + y**2 + z**2)
     if not ((distances > AROUND[0]) & (distances < AROUND[1])).all():

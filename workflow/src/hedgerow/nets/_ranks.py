@@ -23,11 +23,15 @@ def place(device):
     return distributed.get_rank(), distributed.get_world_size(), device
 
 
-def shared(net, device):
-    """`net` with gradients that are averaged over the processes; as it is where there is one only."""
+def shared(net, device, unused=False):
+    """`net` with gradients that are averaged over the processes; as it is where there is one only.
+
+    `unused`: it may have parameters that play no part in a step, which costs a look at each step's graph.
+    """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return net
-    return DistributedDataParallel(net, device_ids=[device] if device.startswith("cuda") else None)
+    ids = [device] if device.startswith("cuda") else None
+    return DistributedDataParallel(net, device_ids=ids, find_unused_parameters=unused)
 
 
 def total(value):

@@ -93,22 +93,27 @@ def _what(done, told):
 
 def _use(name, file, told, network):
     says = "a probability for each of" if network["task"] == "classification" else "a value for each of"
-    code = [
-        "```python",
-        "from hedgerow.nets import load",
-        "from hedgerow.store import Windows",
-        "",
-        f'network = load("networks/{name}/{file}")',
-        f'p = network.predict(Windows("published/<dataset>", "{network["selection"]}"))',
-        "```",
-        "",
-        f"A row a window, {says} {', '.join(told)}. Each file is of one seed and one fold, whose people it never saw. "
-        "`network.info` says which channels, rate and length the windows must have.",
-    ]
+    windows, shown = f'Windows("published/<dataset>", "{network["selection"]}")', []
+    imports = ["from hedgerow.nets import load", "from hedgerow.store import Windows"]
+    call = f"network.predict({windows})"
+    if network["shuffle_time"]:
+        imports.insert(1, "from hedgerow.nets.evaluate import shuffle_time")
+        shown = [f"windows = {windows}[:][0].numpy()"]
+        call = "network.predict(shuffle_time(windows, seed=1), shuffled=True)  # a control: samples in random order"
     if network["feature"]:
-        code[2:3] = []
-        code[4 - 1] = "p = network.predict(features)  # (windows, channels, frequencies) of the feature store"
-    return "\n".join(code)
+        del imports[1]
+        call = "network.predict(features)  # (windows, channels, frequencies) of the feature store"
+    code = [*imports, "", f'network = load("networks/{name}/{file}")', *shown, f"p = {call}"]
+    return "\n".join(
+        [
+            "```python",
+            *code,
+            "```",
+            "",
+            f"A row a window, {says} {', '.join(told)}. Each file is of one seed and one fold, whose people it never "
+            "saw. `network.info` says which channels, rate and length the windows must have.",
+        ]
+    )
 
 
 def _optimiser(training):

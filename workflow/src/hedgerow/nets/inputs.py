@@ -24,6 +24,7 @@ is of power; see `extent` and `relative` of `Topographies` for the rest.
 
 import copy
 import inspect
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +44,8 @@ BANDS = {"theta": (4.0, 7.0), "alpha": (7.0, 13.0), "beta": (14.0, 25.0)}
 #: Least band power, µV²/Hz: 1 nV/sqrt(Hz), which is below the noise of any electrode. A flat channel has none at all.
 FLOOR = 1e-6
 
-#: Least range of a relative map, log10 of µV²/Hz.
-FLAT = 1e-4
+#: Least range of a relative map, log10 of µV²/Hz: above what rounding makes of windows without any signal.
+FLAT = 1e-2
 
 
 class Given(NamedTuple):
@@ -60,6 +61,8 @@ class Given(NamedTuple):
 class Raw(nn.Module):
     """The samples as they are; a channel is a group."""
 
+    maps, rounding = 1, 0.0
+
     def __init__(self, given):
         super().__init__()
         self.shape = (given.n_chans, given.n_times)
@@ -73,6 +76,8 @@ class Raw(nn.Module):
 class Features(nn.Module):
     """Features of a store, (channels, frequencies), as they are; each cell is its own group."""
 
+    maps, rounding = 1, 0.0
+
     def __init__(self, given):
         super().__init__()
         self.shape = (given.n_chans, given.n_times)
@@ -85,6 +90,8 @@ class Features(nn.Module):
 
 class _Tapered(nn.Module):
     """Tapered Fourier transform of each trace, less its mean, at the frequencies `freqs` (Hz) above 0."""
+
+    maps, rounding = 1, 0.0
 
     def __init__(self, given, taper):
         super().__init__()
@@ -143,8 +150,13 @@ class Fft(_Tapered):
         Frequencies kept, both ends included, in Hz; None: the lowest above 0, and the Nyquist frequency.
     """
 
+    rounding = 1e-5  # a constant trace less its mean is not quite 0
+
     def __init__(self, given, *, taper="hann", fmin=None, fmax=None):
         super().__init__(given, taper)
+        for key, value in {"fmin": fmin, "fmax": fmax}.items():
+            if value is not None and not _hertz(value):
+                raise ValueError(f"{key} is {value!r}: give a frequency in Hz")
         low, high = 0.0 if fmin is None else fmin, self.sfreq / 2 if fmax is None else fmax
         self.first, self.last = self._bins(low, high, "fmin, fmax")
         self._keep("scale", self._one_sided(2 / self.window.sum())[self.first : self.last])
@@ -161,7 +173,7 @@ class Fft(_Tapered):
 
 
 class Topographies(_Tapered):
-    """Maps of log10 band power, interpolated over the head and laid side by side in the order of the bands.
+    """Maps of log10 band power, interpolated over the head and laid side by side in the order of their frequencies.
 
     A band is a group. Pixels outside the head, and those that the electrodes leave bare (`GAIN`), are 0 and in no
     group. Electrodes outside the circle (cheeks, neck, mastoids) shape the map within it.
@@ -171,7 +183,7 @@ class Topographies(_Tapered):
     given : Given
         With positions: in m, x to the right, y to the front, z up.
     bands : dict of str to (float, float)
-        Lowest and highest frequency of each band in Hz, both included.
+        Lowest and highest frequency of each band in Hz, both included. In which order they are given is no matter.
     size : int
         Pixels along a side, at least 2.
     taper : str or list
@@ -190,20 +202,27 @@ class Topographies(_Tapered):
         super().__init__(given, taper)
         if not isinstance(bands, dict) or not bands:
             raise ValueError(f"bands is {bands}: give one band or more by name, such as alpha: [7, 13]")
-        if size < 2 or not 0 < extent < 2:
+        if not isinstance(size, Integral) or size < 2 or not isinstance(extent, Real) or not 0 < extent < 2:
             raise ValueError(
-                f"size is {size}, extent {extent}: give 2 pixels or more, and an extent above 0 and below 2"
+                f"size is {size!r}, extent {extent!r}: give 2 pixels or more, and an extent above 0 and below 2"
             )
-        self.ranges = [self._bins(*_band(name, edges), f"bands: {name}") for name, edges in bands.items()]
+        if not isinstance(relative, bool):
+            raise ValueError(f"relative is {relative!r}: give true or false")
+        # JSON, of which settings are kept, does not keep the order of names
+        bands = sorted((*_band(name, edges), name) for name, edges in bands.items())
+        self.ranges = [self._bins(low, high, f"bands: {name}") for low, high, name in bands]
         self._keep("scale", self._one_sided(2 / (self.sfreq * (self.window**2).sum())))
         pixels = _heads.grid(size, extent)
         weights = _heads.thin_plate(_heads.project(_known(given), sphere), pixels)
         inside = (np.hypot(*pixels.T) <= extent) & (np.linalg.norm(weights, axis=1) <= GAIN)
         if not inside.any():
-            raise ValueError("positions: the electrodes are too close together for a map; choose another input")
+            raise ValueError(
+                "positions: the electrodes are too close together for a map, or too nearly in one line; choose "
+                "another input"
+            )
         self._keep("weights", np.where(inside[:, None], weights, 0.0))
         self.register_buffer("outside", torch.tensor(~inside), persistent=False)
-        self.size, self.relative, self.shape = size, relative, (size, size * len(bands))
+        self.size, self.relative, self.maps, self.shape = size, relative, len(bands), (size, size * len(bands))
         image = inside.reshape(size, size)
         self.groups = np.concatenate([np.where(image, band, -1) for band in range(len(bands))], axis=1)
 
@@ -248,8 +267,10 @@ def make(kind, *, n_chans, n_times, sfreq=None, positions=None, names=None, **ow
     -------
     torch.nn.Module
         ``shape`` (rows, columns); ``groups``, int64 ndarray (rows, columns): cells of one number share mean and
-        standard deviation, -1 is left as it is; called with a tensor (batch, n_chans, n_times) it gives float32
-        (batch, rows, columns). ``fft`` and ``topographies`` have constants and follow ``to(device)``.
+        standard deviation, -1 is left as it is; ``maps``, how many stand side by side; ``rounding``, what its
+        arithmetic makes of nothing, as a share of the largest standard deviation; called with a tensor (batch,
+        n_chans, n_times) it gives float32 (batch, rows, columns). ``fft`` and ``topographies`` have constants and
+        follow ``to(device)``.
 
     Raises
     ------
@@ -291,14 +312,19 @@ def _known(given):
 
 def _band(name, edges):
     """Edges of a band in Hz."""
-    if len(edges) != 2 or not 0 <= edges[0] <= edges[1]:
-        raise ValueError(f"bands: {name} is {list(edges)}: give its lowest and highest frequency in Hz")
+    pair = isinstance(edges, list | tuple) and len(edges) == 2 and all(map(_hertz, edges))
+    if not pair or not 0 <= edges[0] <= edges[1]:
+        raise ValueError(f"bands: {name} is {edges!r}: give its lowest and highest frequency in Hz")
     return edges
+
+
+def _hertz(value):
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _taper(taper, samples):
     """Values (samples,) of a periodic window of scipy."""
     try:
         return scipy.signal.get_window(taper if isinstance(taper, str) else tuple(taper), samples)
-    except ValueError as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise ValueError(f"taper: {taper!r} is no window of scipy.signal.get_window, such as hann ({error})") from None

@@ -11,11 +11,18 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hedgerow.nets import data, evaluate, inputs, leakage, train, trained
+from hedgerow.nets import data, evaluate, inputs, leakage, models, train, trained
 
 
 def settings(network, *, seed, threads, gpus):
-    """Keywords of `train.fit` from a block of the config and from what the job was given."""
+    """Keywords of `train.fit` from a block of the config and from what the job was given.
+
+    Raises
+    ------
+    ValueError
+        A parameter that the model has not: it would pass for a keyword of `train.fit`.
+    """
+    models.known(network["model"], network["params"])
     names = ("task", "model", "input_params", "epochs", "batch", "optimiser", "lr", "weight_decay", "balance")
     names += ("precision", "standardise")
     where = {"seed": seed, "threads": threads, "device": device(gpus), "world": max(1, gpus)}
@@ -48,9 +55,9 @@ def described(network, names, about, done, *, seed, fold):
     """
     told = "classes" if network["task"] == "classification" else "targets"
     call = {name: done[name] for name in ("task", "model", "params", "input", "input_params", "sfreq", "n_outputs")}
-    where = {"selection": network["selection"], "feature": network["feature"], "labels": network["labels"]}
+    where = {name: network[name] for name in ("selection", "feature", "labels", "shuffle_time", "target")}
     return {
-        **call, **where, told: names, "target": network["target"], "seed": seed, "fold": fold, "unit": "µV",
+        **call, **where, told: names, "seed": seed, "fold": fold, "unit": None if network["feature"] else "µV",
         "shape": [len(about.names), len(about.points)], "names": about.names, "positions": about.positions,
         about.axis: [about.points[0], about.points[-1]],
     }  # fmt: skip
@@ -107,7 +114,7 @@ def predictions(weights, manifest, features, found, network, names, *, threads, 
         own = [net.weights[f"normalisation.{name}"].numpy() for name in ("mean", "std")]
         if network["standardise"]:
             leakage.normalisation(own, train.Sums.of(sums[who] for who in people).normalisation(), whose=str(path))
-        said = net.predict(_Some(X, mine), threads=threads, device=device(gpus))
+        said = net.predict(_Some(X, mine), threads=threads, device=device(gpus), shuffled=network["shuffle_time"])
         done = found.iloc[mine].assign(tested=fold, place=mine)
         if network["task"] == "classification":
             done = evaluate.predictions(done, done["y"], said)

@@ -255,18 +255,15 @@ def build(name, n_chans, n_times, n_outputs, *, sfreq=None, **params):
     """
     if n_outputs < 1:
         raise ValueError(f"model {name} was asked for {n_outputs} outputs: give it one for a number, two for classes")
-    known = parameters(name)
-    unknown = sorted(set(params) - set(known))
-    if unknown:
-        raise ValueError(f"model {name} has no parameter {unknown[0]!r}: it has {', '.join(known)}")
+    defaults = known(name, params)
     if name.startswith(_braindecode.PREFIX):
         return _braindecode.build(name, n_chans, n_times, n_outputs, sfreq=sfreq, **params)
     for key, value in params.items():
-        _demand(name, key, value, known[key])
+        _demand(name, key, value, defaults[key])
     kind = MODELS[name]
     if "sfreq" in inspect.signature(kind).parameters:
         params["sfreq"] = sfreq
-    if min(kind.shape(n_chans, n_times, **{**known, **params})) < 1:
+    if min(kind.shape(n_chans, n_times, **{**defaults, **params})) < 1:
         rows, columns = smallest(name, **params)
         raise ValueError(
             f"model {name} needs windows of at least {rows} channels x {columns} samples, these have {n_chans} x "
@@ -281,6 +278,30 @@ def parameters(name):
         return _braindecode.parameters(name)
     signature = inspect.signature(_class(name).__init__)
     return {p.name: p.default for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY and p.name != "sfreq"}
+
+
+def known(name, params):
+    """`parameters` of the model `name`, if it has all of `params` (names); a ValueError if not."""
+    defaults = parameters(name)
+    unknown = sorted(set(params) - set(defaults))
+    if unknown:
+        raise ValueError(f"model {name} has no parameter {unknown[0]!r}: it has {', '.join(defaults)}")
+    return defaults
+
+
+def fitting(name, params, maps):
+    """Refuse a model that makes planes of other maps than the `maps` that stand side by side in its input."""
+    planes = {**parameters(name), **params}.get("maps", 1)
+    if name in MODELS and planes not in (1, maps):
+        raise ValueError(
+            f"model {name} makes planes of {planes} maps that stand side by side, and its input has {maps}: give it "
+            f"maps: {maps}, or choose another input"
+        )
+
+
+def unused(name):
+    """Whether the model `name` may have parameters that play no part in what it says: some of braindecode's have."""
+    return name.startswith(_braindecode.PREFIX)
 
 
 def recipe(name):

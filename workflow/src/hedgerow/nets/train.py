@@ -339,7 +339,9 @@ class Sums:
         cells = self.count * np.maximum(np.bincount(self.own), 1)
         mean = self.total / cells
         std = np.sqrt(np.maximum(self.squares / cells - mean**2, 0.0))
-        std = np.where(std > 0, std, 1.0)
+        # what rounding leaves of cells that never move is no spread
+        least = np.maximum(1e-6 * np.sqrt(self.squares / cells), self.shown.rounding * std.max())
+        std = np.where(std > least, std, 1.0)
         mean[0], std[0] = 0.0, 1.0
         mean, std = mean[self.own].reshape(self.groups.shape), std[self.own].reshape(self.groups.shape)
         whole = (self.groups == self.groups[:, :1]).all()
@@ -373,11 +375,12 @@ class _Run:
         self.targets = _targets(y, train, settings)
         self.y = torch.as_tensor(self.targets["values"], device=device)
         self.class_weights = _class_weights(y[train], settings, device)
+        models.fitting(settings["model"], settings["params"], shown.maps)
         torch.manual_seed(_key(settings["seed"], "weights"))
         self.net = models.build(
             settings["model"], *shown.shape, settings["n_outputs"], sfreq=settings["sfreq"], **settings["params"]
         ).to(device)
-        self.model = _ranks.shared(self.net, device)
+        self.model = _ranks.shared(self.net, device, models.unused(settings["model"]))
         self.optimiser = OPTIMISERS[settings["optimiser"]](
             self.net.parameters(), lr=settings["lr"], weight_decay=settings["weight_decay"]
         )

@@ -88,7 +88,7 @@ class Network:
         channels, samples = info["shape"]
         return f"<{info['model']} for {channels} channels x {samples} samples that tells {tells}>"
 
-    def predict(self, windows, *, batch=64, threads=1, device="cpu"):
+    def predict(self, windows, *, batch=64, threads=1, device="cpu", shuffled=False):
         """What the network says of windows.
 
         Parameters
@@ -97,6 +97,8 @@ class Network:
             In µV, with the channels, rate and length of the training: a `hedgerow.store.Windows` is checked for them.
         batch, threads, device
             As for `train.predict`.
+        shuffled : bool
+            The samples of the windows are in random order, which a control with shuffled time demands.
 
         Returns
         -------
@@ -106,9 +108,15 @@ class Network:
         Raises
         ------
         ValueError
-            Other channels, another rate or length, or samples that are not finite.
+            Other channels, another rate or length, or samples that are not finite; windows as they are for a control
+            with shuffled time.
         """
         self._check(windows)
+        if self.info.get("shuffle_time") and not shuffled:
+            raise ValueError(
+                "this network is a control, trained on windows whose samples are in random order: shuffle these, too "
+                "(hedgerow.nets.evaluate.shuffle_time), and say shuffled=True"
+            )
         how = {name: self.info[name] for name in CALL}
         return train.predict(
             self.weights, windows, batch=batch, threads=threads, device=device, **how, **self.info["params"]
