@@ -24,7 +24,7 @@ def people(count=20):
     who = np.repeat(np.arange(count), WINDOWS)
     rows = pd.DataFrame({"dataset": "lab", "subject": [f"{k:02}" for k in who], "person": [f"lab/{k:02}" for k in who]})
     rows = rows.assign(rec="sub-" + rows["subject"], window=np.tile(np.arange(WINDOWS), count), y=who % 2)
-    rows = rows.assign(trial=rows["window"], fold=(who // FOLD + 1).astype(str), y_age=20.0 + who)
+    rows = rows.assign(nth=rows["window"], fold=(who // FOLD + 1).astype(str), y_age=20.0 + who)
     return rows.assign(tested=rows["fold"])
 
 
@@ -51,7 +51,7 @@ def write(folder, name, tables, block, *, names, found=None, trained=None, test_
     done = summary.summary(tables, found, names, block, test_set=test_set, entry=name)
     account.write(place / "metrics.json", account.ok("evaluate", **done))
     account.write(place / "leakage.json", account.ok("leakage", **leakage.gate(found)))
-    summary.opened(Path(folder) / "opened", name, done)
+    summary.opened(Path(folder) / "opened", name, tables, block, test_set=test_set, entry=name)
     score = "val_r2" if block["task"] == "regression" else "val_accuracy"
     for seed in tables:
         for fold in done["folds"]:

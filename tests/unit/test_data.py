@@ -51,7 +51,7 @@ def study(tmp_path, rng):
             table.write(path.replace("windows.zarr.zip", "events.tsv"), events)
             index = pd.DataFrame({"onset": np.arange(4.0), "event": np.arange(4), "label": ["u", "v"] * 2})
             attrs = {"dataset": dataset, "subject": subject, "rec": f"sub-{subject}", "selection": "x"}
-            index = index.assign(zero=0.0, hed="Event")
+            index = index.assign(zero=index["onset"], hed="Event")
             store.write(path, rng.normal(size=(4, 3, 64)), index, names=list("ABC"), sfreq=64.0, tmin=0.0, attrs=attrs)
             stores.append(path)
     dealt = split.assign(pd.concat(people, ignore_index=True), method="blocks", folds=2)
@@ -66,7 +66,7 @@ def test_people_keep_their_labels_and_columns_of_the_same_name_do_not_collide(st
     assert classes == ["F", "M"] and len(found) == 32
     assert set(found["subject"]) == {"1", "2", "03", "1e5", "3", "4"}
     assert set(found["fold"]) == {"1", "2"} and found["person"].nunique() == 7
-    assert found["trial"].tolist() == [0, 1, 2, 3] * 8
+    assert found["nth"].tolist() == [0, 1, 2, 3] * 8
 
 
 def test_a_person_in_two_datasets_has_one_role(study):
@@ -275,12 +275,64 @@ def test_the_gate_stops_a_person_under_two_names(study, manifest):
 
 
 def test_looks_at_test_people_are_counted_once_for_each_set_of_networks(tmp_path):
-    done = {"test_set": "t", "entry": "e", "target": "sex", "subjects": [1, 2]}
-    for entry in ("e", "e", "f"):
-        summary.opened(tmp_path / "opened", "sex", done | {"entry": entry})
-    summary.opened(tmp_path / "opened", "age", done | {"test_set": "u"})
-    assert summary.looks(tmp_path / "opened", "t") == 2 and summary.looks(tmp_path / "opened", "u") == 1
+    """Of all sets of people that have some of these, for the same target."""
+    people = [pd.DataFrame({"person": list(names)}) for names in ("ab", "bc", "d")]
+    shown = [
+        (0, "t", "e", "sex"),
+        (0, "t", "e", "sex"),
+        (0, "t", "f", "sex"),
+        (1, "u", "f", "sex"),
+        (1, "u", "g", "sex"),
+    ]
+    shown += [(2, "v", "h", "sex"), (0, "w", "i", "age")]
+    for number, test_set, entry, target in shown:
+        block = NETWORK | {"target": target}
+        summary.opened(tmp_path / "opened", "n", {1: people[number]}, block, test_set=test_set, entry=entry)
+    counts = {test_set: summary.looks(tmp_path / "opened", test_set) for test_set in "tuvwx"}
+    # e, f and g have met b, whoever else was there
+    assert counts == {"t": 3, "u": 3, "v": 1, "w": 1, "x": 0}
     assert summary.looks(tmp_path / "nowhere", "t") == 0
+
+
+def test_names_that_predictions_have_are_no_matter_to_targets(study, manifest, tmp_path):
+    """Events with columns p3, trial, tested and y_position, the second of which is told."""
+    for path in study[0]:
+        listed = path.replace("windows.zarr.zip", "events.tsv")
+        events = table.read(listed).assign(p3=5.1, trial=["go", "no"] * 2, tested="x", y_position=1.0, nth="seventh")
+        table.write(listed, events)
+    network = NETWORK | {"target": "trial"}
+    found, classes, paths, _ = trained_on(study, manifest, network, ["1", "2"], tmp_path)
+    assert classes == ["go", "no"] and not {"p3", "y_position", "tested"} & set(found)
+    predicted = jobs.predictions(paths, manifest, [], found, network, classes, threads=1, gpus=0)[5]
+    assert len(summary.summary({5: predicted}, found, classes, network, test_set="t", entry="e")["subjects"]) == 7
+    found, _ = data.examples(*study, NETWORK | {"target": ["p3"], "task": "regression"})
+    assert "p3" not in found and set(found["y_p3"]) == {5.1}
+
+
+def test_who_was_rejected_moves_no_number(study):
+    """The order of all trials is the same for all; the second and the last of one person were left out."""
+    signal, index, attrs = store.read(study[0][0])
+    kept, gone = index.iloc[[0, 2]], index.iloc[[1, 3]]
+    told = {name: attrs[name] for name in ("dataset", "subject", "rec", "selection")}
+    told["account"] = {"left": gone[["event", "label", "zero"]].to_numpy().tolist()}
+    kept = kept[["onset", "event", "label", "zero", "hed"]]
+    store.write(study[0][0], signal[[0, 2]], kept, names=list("ABC"), sfreq=64.0, tmin=0.0, attrs=told)
+    found, _ = data.examples(*study, NETWORK)
+    assert found["nth"].tolist() == [0, 2] + [0, 1, 2, 3] * 7
+
+
+def test_a_holdout_of_whom_nobody_has_a_value_is_stopped(study, manifest):
+    network = NETWORK | {"folds": "holdout"}
+    found, _ = data.examples(*study, network)
+    with pytest.raises(ValueError, match=r"nobody of fold 1, which `folds: holdout` tests, .* a value of sex"):
+        data.gate(manifest, found[found["fold"].astype(str) != "1"], network)
+
+
+def test_time_is_shuffled_the_same_in_every_part(study, manifest):
+    network = NETWORK | {"shuffle_time": True}
+    found, _ = data.examples(*study, network)
+    every, part = (data.show(manifest, [], each, network)[0] for each in (found, found.iloc[[9, 20, 2]]))
+    assert np.array_equal(every[[9, 20, 2]][0], part[:][0])
 
 
 def test_one_person_a_fold_has_no_auc_and_a_note(study, rng):
@@ -289,4 +341,5 @@ def test_one_person_a_fold_has_no_auc_and_a_note(study, rng):
     predicted = found.assign(tested=found["left_out"], p0=1 - p, p1=p)
     result = summary.summary({1: predicted}, found, classes, NETWORK, test_set="t", entry="e")["results"][1]
     assert "auc" not in {row["metric"] for row in result["scores"]}
-    assert any("one class only" in note for note in result["account"]["notes"])
+    assert any("7 folds together" in note for note in result["account"]["notes"])
+    assert any("7 of 7 folds hold one class only" in note for note in result["account"]["notes"])

@@ -94,10 +94,30 @@ def test_auc_counts_ties_and_replicates_as_scikit_learn_does(rng, classes):
     p = table[[f"p{k}" for k in range(classes)]].round(1).to_numpy()  # many ties
     unit, y = np.unique(table["person"], return_inverse=True)[1], table["y"].to_numpy()
     weights = _people.resample(12, 5, seed=2)
-    for got, times in zip(evaluate._auc(unit, y, p, weights), weights.astype(int)):
+    for got, times in zip(evaluate._auc(unit, y, p, weights, np.zeros_like(y)), weights.astype(int)):
         rows = np.repeat(np.arange(len(unit)), times[unit])
         each = [sk.roc_auc_score(y[rows] == k, p[rows, k]) for k in ([1] if classes == 2 else range(classes))]
         assert got == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_networks_that_learnt_nothing_have_an_auc_of_chance(rng):
+    """They say how frequent the class is among their training people: over all folds ranks would say the reverse."""
+    found, pooled, said = [], [], []
+    for _ in range(30):
+        person = np.arange(40)
+        table = pd.DataFrame({"person": [f"{i:02}" for i in person], "y": rng.permutation(person % 2)})
+        table["tested"] = (rng.permutation(40) % 4).astype(str)
+        share = np.array([table["y"][table["tested"] != fold].mean() for fold in table["tested"]])
+        p = share + 0.02 * rng.normal(size=40)
+        table = evaluate.predictions(table, table["y"], np.column_stack([1 - p, p]))
+        scores, _, account = evaluate.metrics(table, replicates=2)
+        found.append(value(scores, "window", "auc"))
+        pooled.append(value(evaluate.metrics(table.drop(columns="tested"), replicates=2)[0], "window", "auc"))
+        said += account["notes"]
+    assert np.mean(pooled) < 0.43 and np.mean(found) == pytest.approx(0.5, abs=0.06)
+    assert (
+        sum("4 folds together: networks that have learnt nothing can score below chance" in note for note in said) == 30
+    )
 
 
 def test_vote_is_by_windows_and_ties_go_to_the_mean_probability():
@@ -294,14 +314,14 @@ def test_unusable_predictions_are_refused(rng, spoil, message):
 
 def test_trial_number_tells_all_where_everybody_has_one_order(rng):
     order = rng.integers(3, size=24)
-    table = pd.DataFrame({"fold": np.repeat([1, 2, 3], 24), "trial": np.tile(np.arange(24), 3), "y": np.tile(order, 3)})
+    table = pd.DataFrame({"fold": np.repeat([1, 2, 3], 24), "nth": np.tile(np.arange(24), 3), "y": np.tile(order, 3)})
     assert (evaluate.baseline_trial_number(table).argmax(1) == table["y"]).all()
     mixed = table.assign(y=np.concatenate([rng.permutation(order) for _ in range(3)]))
     assert (evaluate.baseline_trial_number(mixed).argmax(1) == mixed["y"]).mean() < 0.7
 
 
 def test_trial_number_that_nobody_else_has_gives_the_shares_of_the_others():
-    table = pd.DataFrame({"fold": [1, 1, 2, 2, 2], "trial": [1, 9, 1, 2, 3], "y": [0, 1, 0, 1, 1]})
+    table = pd.DataFrame({"fold": [1, 1, 2, 2, 2], "nth": [1, 9, 1, 2, 3], "y": [0, 1, 0, 1, 1]})
     p = evaluate.baseline_trial_number(table)
     assert p[0].tolist() == [1, 0]
     assert p[1] == pytest.approx([1 / 3, 2 / 3])

@@ -45,7 +45,7 @@ def test_scores_are_those_of_scikit_learn(rng):
             y, f, b = (rows[f"{kind}_{target}"] for kind in "yfb")
             found = at(scores, target, level)
             assert found["value"].to_numpy() == pytest.approx(scores_of(sk, y, f, b), abs=1e-12)
-            chance = [sk.mean_absolute_error(y, b), sk.root_mean_squared_error(y, b), 0, 0]
+            chance = [sk.mean_absolute_error(y, b), sk.root_mean_squared_error(y, b), 0, stats.pearsonr(y, b).statistic]
             assert found["chance"].to_numpy() == pytest.approx(chance, abs=1e-12)
             assert (found["n"] == len(rows)).all()
     assert account["targets"] == ["age", "trait"] and account["subjects"] == 12 and account["windows"] == 108
@@ -167,3 +167,19 @@ def test_one_person_has_scores_but_no_interval(rng):
 def test_unusable_predictions_are_refused(rng, spoil, message):
     with pytest.raises(ValueError, match=message):
         regression(spoil(made_up(rng)))
+
+
+def test_the_chance_of_a_correlation_is_that_of_the_training_means():
+    """Who is left out alone is the lower, the higher the mean of all others."""
+    age = np.linspace(5, 20, 8)
+    table = pd.DataFrame({"person": list("abcdefgh"), "y_age": age, "f_age": age + np.tile([1, -1], 4)})
+    alone = regression(table.assign(b_age=(age.sum() - age) / 7), replicates=10)[0].set_index(["level", "metric"])
+    assert alone.loc[("window", "r"), "chance"] == pytest.approx(-1)
+    same = regression(table.assign(b_age=12.0), replicates=10)[0].set_index(["level", "metric"])
+    assert same.loc[("mean", "r"), "chance"] == 0
+
+
+def test_columns_of_others_are_no_targets():
+    table = pd.DataFrame({"person": list("ab"), "y_position": [1.0, 2.0], "y_age": [5.0, 9.0]})
+    table = table.assign(f_age=[6.0, 8.0], b_age=7.0)
+    assert regression(table, replicates=10)[1]["targets"] == ["age"]

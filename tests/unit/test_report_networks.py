@@ -182,7 +182,7 @@ def test_many_looks_are_a_warning_and_without_a_count_nothing_is_said(here):
     for k in range(networks.LOOKS):
         Path(STUDY, "opened", f"0123456789abcdef_{k}.json").write_text("{}")
     text = _text(_page(settings)[0])
-    assert "too narrow. the people of this test set were shown to 11 sets of networks: the best of so many is" in text
+    assert "the people of this test set were shown to 11 sets of networks: the best of so many is" in text
     assert "The people of this test set" not in text and networks._many(networks.LOOKS) == []
     assert "set were shown" not in _text(_page(settings, opened=None)[0])
 
@@ -214,7 +214,7 @@ def test_several_machines_are_counted():
 def test_holdout_says_whom_it_tested_and_has_the_control_of_trial_numbers(here):
     settings = _config(eyes={"selection": "closed", "target": "label", "folds": "holdout"})
     rows = networked.people()
-    found = rows.assign(y=rows["trial"] % 2)  # everybody opens and closes the eyes in the same order
+    found = rows.assign(y=rows["nth"] % 2)  # everybody opens and closes the eyes in the same order
     tested = found[found["fold"] == "1"]
     _write("eyes", settings["networks"]["eyes"], rows=tested, found=found)
     table.write(f"{STUDY}/networks/eyes/predictions.tsv", found)  # so that the table of the split is of all people
@@ -264,7 +264,7 @@ def test_comparisons_show_the_rows_that_count_and_say_what_was_not_compared(four
     assert _tight(told + f"{report.chance(row['folds_p'])} ({report.chance(row['folds_p_holm'])})") in _tight(text)
     assert text.count("people, by vote") == 3 and "windows 0" not in text and "AUC" not in text
     assert "3 pairs that cannot be compared large and age; small and age; shuffled and age: one tells 2 classes" in text
-    assert "20 subjects: percentile intervals over so few are too narrow." in text
+    assert "20 subjects: percentile intervals over so few are too narrow, and p values too small." in text
     shown = comparisons.comparisons(files["comparisons"], [])
     assert [(each["network"], each["against"]) for each in shown["rows"]] == [
         ("large", "small"), ("large", "shuffled"), ("small", "shuffled"),

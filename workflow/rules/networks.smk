@@ -164,7 +164,7 @@ rule compare:
         mem_mb=lambda w, attempt: attempt * 4000,
         runtime=lambda w, attempt: attempt * 30,
     params:
-        votes={name: block["vote"] for name, block in config["networks"].items()},
+        votes={name: block["vote"] for name, block in config["networks"].items() if block["task"] == "classification"},
         code=digest("compare"),
     message:
         "compare networks"

@@ -9,10 +9,10 @@ block, where = params.network, {"threads": params.threads, "gpus": snakemake.res
 found, names = data.examples(store.listed(given.manifest), given.participants, given.split, block)
 tables = jobs.predictions(given.weights, given.manifest, given.features, found, block, names, **where)
 shown = {"test_set": jobs.test_set(tables, block), "entry": jobs.entry(given.weights)}
+summary.opened(params.opened, snakemake.wildcards.network, tables, block, **shown)
 done = summary.summary(tables, found, names, block, **shown)
 for line in summary.lines(done):
     log.say(line)
 table.write(out.predictions, tables[done["main_seed"]].drop(columns="store"))
 account.write(out.metrics, account.ok("evaluate", **done))
 card.write(out.card, snakemake.wildcards.network, done, given.accounts, given.weights)
-summary.opened(params.opened, snakemake.wildcards.network, done)

@@ -18,7 +18,7 @@ PLACE = ["dataset", "subject", "rec", "store", "window", "label", "onset", "even
 FEWEST_WITH_LAGS = 5
 
 
-def collect(stores, participants, *, events=False):
+def collect(stores, participants, *, events=False, numbered=False):
     """One row per window of all `stores` that have any.
 
     Parameters
@@ -31,6 +31,9 @@ def collect(stores, participants, *, events=False):
         One row per event that a class of the selection matches instead, also where its window was left out (for bad
         segments, or since it leaves the recording): ``onset`` is then the time of the event, ``window`` -1 where there
         is none. What overlaps in the continuous signal is told apart only if all of it is known.
+    numbered : bool
+        Add ``nth``, the number of the window among all that the selection has in its recording, those included that
+        were left out, in the order of time (from 0).
 
     Returns
     -------
@@ -53,7 +56,8 @@ def collect(stores, participants, *, events=False):
         listed = table.read(path.removesuffix("_windows.zarr.zip") + "_events.tsv", text=True)
         place = {"dataset": attrs["dataset"], "subject": attrs["subject"], "rec": attrs["rec"], "store": path}
         index = index.assign(window=np.arange(len(index)))
-        rows = (_matches(index, attrs) if events else index).assign(**place)[PLACE]
+        rows = (_matches(index, attrs) if events else index).assign(**place)
+        rows = rows[PLACE].assign(nth=_numbers(index, attrs)) if numbered else rows[PLACE]
         added = listed.iloc[rows["event"]].reset_index(drop=True)
         rows = pd.concat([rows, added[[name for name in added if name not in rows]]], axis=1)
         known = people.get(attrs["dataset"])
@@ -64,6 +68,13 @@ def collect(stores, participants, *, events=False):
     if not tables:
         raise ValueError(f"none of {len(list(stores))} stores has a window: look at the accounts of the recordings")
     return pd.concat(tables, ignore_index=True)
+
+
+def _numbers(index, attrs):
+    """Number of each window among all of its recording's, in the order of time."""
+    left = [zero for _, _, zero in attrs.get("account", {}).get("left", [])]
+    every = np.unique(np.concatenate([index["zero"], left]).round(6))
+    return np.searchsorted(every, index["zero"].to_numpy().round(6))
 
 
 def _matches(index, attrs):

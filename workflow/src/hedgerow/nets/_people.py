@@ -82,11 +82,11 @@ def interval(values, level):
     return {"value": float(values[0]), "low": float(low), "high": float(high)}
 
 
-def few(subjects):
-    """Notes on what intervals over so many subjects cannot say."""
+def few(subjects, also=""):
+    """Notes on what intervals over so many subjects (and something else) cannot say."""
     if subjects == 1:
         return ["1 subject: no interval over subjects can be told"]
-    return [f"{subjects} subjects: percentile intervals over so few are too narrow"] if subjects < ENOUGH else []
+    return [f"{subjects} subjects: percentile intervals over so few are too narrow{also}"] if subjects < ENOUGH else []
 
 
 def place(table, bad):

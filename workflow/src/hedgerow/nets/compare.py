@@ -50,7 +50,7 @@ def pair(one, other, *, first=None, replicates=2000, seed=1, level=0.95):
         target (numbers only), level ("window", "subject", "mean"), metric (balanced_accuracy, accuracy, auc; for
         numbers mae and r2, against the baseline), one, other (their scores), difference (one - other), low, high
         (percentiles of the bootstrap), and p: two-sided, 2 (b + 1) / (B + 1) and at most 1, b of B replicates being on
-        the rarer side of 0 or on it, so that it falls below 1 - `level` where the interval leaves 0 out. Over folds:
+        the rarer side of 0 or on it; of n people never below 2 / 2^n, how often n coins show the same side. Over folds:
         folds (how many), folds_difference (mean of the differences in each), folds_low, folds_high, t, df (folds - 1)
         and folds_p, with the variance of that mean taken as that of the differences times 1 / folds + tested / trained
         people (mean over the folds; people who choose the epoch count as trained). Where there is no such test, folds
@@ -70,11 +70,10 @@ def pair(one, other, *, first=None, replicates=2000, seed=1, level=0.95):
     weights = np.concatenate([drawn, folds])
     scored = [_scores(each, targets, weights, person, first) for each in (one, other)]
     share = np.mean(folds.sum(1) / (len(who) - folds.sum(1))) if len(folds) else np.nan
-    rows, notes = [], _people.few(len(who)) + notes
-    if targets is None and any(_one_class(each) for each in (one, other)):
-        # each fold was scored by another network: ranks across folds of one class say nothing
+    rows, notes = [], _people.few(len(who), ", and p values too small") + notes
+    if targets is None and any(np.isnan(each["window", "auc"][0]) for each in scored):
         scored[0] = {key: values for key, values in scored[0].items() if key[-1] != "auc"}
-        notes.append("no AUC: a fold holds one class only")
+        notes.append("no AUC: each fold holds one class only")
     for key, ours in scored[0].items():
         difference = ours - scored[1][key]
         difference[np.abs(difference) < 1e-12] = 0.0  # equal scores, summed in another order
@@ -84,7 +83,7 @@ def pair(one, other, *, first=None, replicates=2000, seed=1, level=0.95):
         notes += [f"{' '.join(key)}: no test over folds, {why}"] if why else []
         rows.append(
             {**dict(zip(("target", "level", "metric")[-len(key) :], key)), "one": ours[0], "other": scored[1][key][0]}
-            | _over_people(difference[: len(drawn)], level)
+            | _over_people(difference[: len(drawn)], level, len(who))
             | spread
         )
     account = {"subjects": len(who), "windows": len(one), "folds": len(folds), "first": first}
@@ -172,7 +171,7 @@ def _matched(one, other):
 
 def _kind(predictions):
     """Number of classes, or names of the targets, after a look at all values."""
-    if any(name.startswith("y_") for name in predictions):
+    if not {"y", "p0"} <= set(predictions) and any(name.startswith("y_") for name in predictions):
         return regression.targets(predictions)
     return _people.probabilities(predictions).shape[1]
 
@@ -196,11 +195,6 @@ def _refuse(one, what, differ):
 def _named(predictions, place):
     row = predictions.iloc[place]
     return ", ".join(f"{key} {row[key]}" for key in KEYS if key in predictions)
-
-
-def _one_class(predictions):
-    """Whether a fold has windows of one class only."""
-    return "tested" in predictions and predictions.groupby("tested")["y"].nunique().min() < 2
 
 
 def _folds(one, other, person):
@@ -227,9 +221,11 @@ def _scores(predictions, targets, weights, person, first):
         p, people = _people.probabilities(predictions), evaluate.votes(predictions, first=first)
         y = predictions["y"].to_numpy(dtype=np.int64)
         levels = {"window": (person, y, p.argmax(1), p)} | evaluate._by_subject(people, p.shape[1])
+        fold, by_person = evaluate._folds(predictions, person)
         for level, (unit, true, named, each) in levels.items():
             counts = evaluate._counts(unit, true, named, weights.shape[1], p.shape[1])
-            scores = evaluate._score(counts, weights) | {"auc": evaluate._auc(unit, true, each, weights)}
+            ranked = evaluate._auc(unit, true, each, weights, fold if level == "window" else by_person)
+            scores = evaluate._score(counts, weights) | {"auc": ranked}
             found |= {(level, metric): scores[metric] for metric in METRICS}
         return found
     people = regression.means(predictions)
@@ -247,12 +243,14 @@ def _scores(predictions, targets, weights, person, first):
     return found
 
 
-def _over_people(difference, level):
+def _over_people(difference, level, people):
     """Difference, interval and p from that of the sample and its replicates (1 + replicates,)."""
     low_high = _people.interval(difference, level)
     drawn = difference[1:][np.isfinite(difference[1:])]
     rarer = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    p = min(1.0, 2 * (rarer + 1) / (len(drawn) + 1)) if len(drawn) else np.nan
+    # if the networks were equal, all people would still lean to one side as often as this
+    least = 2.0 ** (1 - people)
+    p = min(1.0, max(least, 2 * (rarer + 1) / (len(drawn) + 1))) if len(drawn) else np.nan
     return {"difference": low_high.pop("value"), **low_high, "p": p}
 
 

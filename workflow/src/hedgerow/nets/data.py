@@ -1,5 +1,7 @@
 """What a network is shown: windows with their targets, and who of the people trains, validates and tests."""
 
+import hashlib
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,9 @@ from hedgerow.nets import evaluate, leakage, loader
 
 #: Column of `examples` that says what is tested together, for each way of leaving people out.
 TOGETHER = {"leave-one-subject-out": "left_out", "leave-one-dataset-out": "dataset"}
+
+#: Columns that predictions have (`hedgerow.nets.evaluate`, `hedgerow.nets.regression`).
+OURS = re.compile(r"y|p\d+|[yfb]_.*|tested|person|fold|left_out")
 
 
 def examples(stores, participants, split_table, network):
@@ -29,8 +34,9 @@ def examples(stores, participants, split_table, network):
     Returns
     -------
     found : DataFrame
-        A row per window: as `hedgerow.rows.collect`, and ``person``, ``fold``, ``left_out``, ``trial`` (number of the
-        window in its recording), and its targets: ``y`` (int, in the order of the classes), or ``y_<name>`` (float).
+        A row per window: where it comes from (`hedgerow.rows.PLACE`), ``nth`` (its number in the recording, see
+        `hedgerow.rows.collect`), ``person``, ``fold``, ``left_out``, the columns that are its targets, and these as
+        numbers: ``y`` (int, in the order of the classes), or ``y_<name>`` (float).
     names : list of str
         The classes, or the targets of a regression.
 
@@ -40,8 +46,7 @@ def examples(stores, participants, split_table, network):
         An unknown target or label, fewer than two classes, or a target that is no number.
     """
     labels = network["labels"]
-    found = rows.collect(stores, participants)
-    found["trial"] = found.groupby("store").cumcount()
+    found = rows.collect(stores, participants, numbered=True)
     if labels is not None:
         unknown = sorted(set(labels) - set(found["label"]))
         if unknown:
@@ -49,7 +54,9 @@ def examples(stores, participants, split_table, network):
         found = found[found["label"].isin(labels)]
     found, names = _targets(found, network)
     places, keys = table.read(split_table), ["dataset", "subject"]
-    found = found[[name for name in found if name in keys or name not in places]]
+    # any other column of events or people could have the name of one that predictions have
+    kept = [*rows.PLACE, "nth", *(name for name in _asked(network) if not OURS.fullmatch(name)), *columns(network)]
+    found = found[[name for name in dict.fromkeys(kept) if name in keys or name not in places]]
     found = found.merge(places, on=keys, how="left", validate="many_to_one")
     if found["fold"].isna().any():
         raise ValueError(
@@ -60,28 +67,33 @@ def examples(stores, participants, split_table, network):
 
 def _targets(found, network):
     """Those of the rows `found` that have all targets, with these; and the classes, or the names of the targets."""
-    target = network["target"]
-    columns = [target] if isinstance(target, str) else list(target)
-    for name in columns:
+    asked = _asked(network)
+    for name in asked:
         if name not in found:
             raise ValueError(f"target: the windows have no column {name!r}; there are {', '.join(found.columns)}")
-    found = found[found[columns].notna().all(axis=1)]
+    found = found[found[asked].notna().all(axis=1)]
     if network["task"] == "classification":
+        (target,) = asked
         text = found[target].astype(str)
         classes = sorted(text.unique())
         if len(classes) < 2:
             told = ", ".join(classes)
             raise ValueError(f"target: {target!r} has one value or none ({told}): nothing can be told apart")
         return found.assign(y=text.map(classes.index).astype(int)), classes
-    for name in columns:
+    for name in asked:
         numbers = pd.to_numeric(found[name], errors="coerce")
         if numbers.isna().any():
             what = found[name][numbers.isna()].iloc[0]
             raise ValueError(f"target: {name!r} is {what!r} in places, which is no number: nothing can be predicted")
         found = found.assign(**{f"y_{name}": numbers.astype(float)})
     if not len(found):
-        raise ValueError(f"target: no window has a value of {', '.join(columns)}")
-    return found, columns
+        raise ValueError(f"target: no window has a value of {', '.join(asked)}")
+    return found, asked
+
+
+def _asked(network):
+    """Columns of events or participants that a network is to tell."""
+    return [network["target"]] if isinstance(network["target"], str) else list(network["target"])
 
 
 def roles(found, fold, network, *, seed):
@@ -132,6 +144,11 @@ def gate(manifest, found, network):
     network : dict
         Block of the config.
     """
+    if network["folds"] == "holdout" and not (found["fold"].astype(str) == "1").any():
+        raise ValueError(
+            f"split: nobody of fold 1, which `folds: holdout` tests, has a window with a value of "
+            f"{' and '.join(_asked(network))}: take fewer folds, another seed of the split, or `folds: split`"
+        )
     # people of several datasets take no part in the training that leaves one of these out, so it is they who are apart
     by_person = network["folds"] == "leave-one-dataset-out"
     rows_ = found.assign(fold=found["left_out"] if by_person else _together(found, network))
@@ -170,7 +187,16 @@ def show(manifest, features, chosen, network, *, seed=1):
     about = SimpleNamespace(
         names=windows.names, sfreq=windows.sfreq, positions=windows.positions, axis="time", points=points
     )
-    return (_Shuffled(windows, seed) if network["shuffle_time"] else windows), about
+    return (_Shuffled(windows, seed, _keys(chosen)) if network["shuffle_time"] else windows), about
+
+
+def _keys(chosen):
+    """A number for each window, the same in whatever part of the windows it stands."""
+    names = (
+        chosen["dataset"].astype(str) + "|" + chosen["rec"].astype(str) + "|" + chosen["window"].astype(int).astype(str)
+    )
+    digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+    return np.array([int.from_bytes(digest, "big") >> 1 for digest in digests])
 
 
 def _windows(manifest, chosen):
@@ -185,10 +211,10 @@ def _windows(manifest, chosen):
 
 
 class _Shuffled:
-    """Windows whose samples are in random order (`evaluate.shuffle_time`), each time in the same."""
+    """Windows whose samples are in random order (`evaluate.shuffle_time`), each window's always in the same."""
 
-    def __init__(self, windows, seed):
-        self.windows, self.seed, self.shape = windows, seed, windows.shape
+    def __init__(self, windows, seed, keys):
+        self.windows, self.seed, self.keys, self.shape = windows, seed, keys, windows.shape
 
     def __len__(self):
         return len(self.windows)
@@ -196,7 +222,7 @@ class _Shuffled:
     def __getitem__(self, chosen):
         places = np.arange(len(self))[chosen]
         x, y = self.windows[places]
-        return torch.from_numpy(evaluate.shuffle_time(x.numpy(), seed=self.seed, places=places)), y
+        return torch.from_numpy(evaluate.shuffle_time(x.numpy(), seed=self.seed, places=self.keys[places])), y
 
 
 def task(manifest, features, found, role, network, names):
@@ -224,8 +250,7 @@ def columns(network):
     """Columns of `examples` that hold what a network is to tell."""
     if network["task"] == "classification":
         return ["y"]
-    target = network["target"]
-    return [f"y_{name}" for name in ([target] if isinstance(target, str) else target)]
+    return [f"y_{name}" for name in _asked(network)]
 
 
 def counts(role):

@@ -5,7 +5,12 @@ independent is several times too narrow. The intervals say how the score would v
 trained; spread over seeds is another thing and is judged by other runs.
 
 A table of predictions has one row per tested window: person (or subject), y (int, the true class), and p0, p1, ... (the
-probability of each class), see `predictions`.
+probability of each class), see `predictions`; and where there are several folds, tested (the one that tests it).
+
+Windows of two folds were judged by two networks, whose probabilities are not on one scale: a network that has learnt
+nothing says how frequent a class was among its training people, of which its test people have the fewer, so that ranks
+over all folds would come out below chance. AUC is therefore the share of pairs of one fold that are in order, over all
+folds. What counts classes instead (balanced accuracy, kappa) cannot be mended so, and a note says which way it leans.
 """
 
 import numpy as np
@@ -58,7 +63,7 @@ def metrics(table, *, first=None, replicates=2000, seed=1, level=0.95):
     Parameters
     ----------
     table : pandas.DataFrame
-        Predictions of all tested windows (all folds together).
+        Predictions of all tested windows (all folds together; ``tested`` says which is of which).
     first : int, optional
         Windows of each subject, in the order of the rows, that speak for the subject; by default all. Scores of windows
         are of all of them.
@@ -91,16 +96,18 @@ def metrics(table, *, first=None, replicates=2000, seed=1, level=0.95):
     weights = _people.resample(len(who), replicates, seed)
     levels = {"window": (person, y, p.argmax(1), p)} | _by_subject(votes(table, first=first), classes)
     scores, confusions, lost = [], [], 0
+    fold, by_person = _folds(table, person)
     for name, (unit, true, predicted, each) in levels.items():
         counts = _counts(unit, true, predicted, len(who), classes)
-        found = _score(counts, weights) | {"auc": _auc(unit, true, each, weights)}
+        ranked = _auc(unit, true, each, weights, fold if name == "window" else by_person)
+        found = _score(counts, weights) | {"auc": ranked}
         lost = max(lost, int(np.isnan(found["balanced_accuracy"]).sum()))
         scores += _rows(name, found, counts.sum(0), level)
         if name != "mean":
             confusions.append(_confusion(name, counts.sum(0)))
     account = {
         "subjects": len(who), "windows": len(table), "classes": classes, "first": first, "replicates": replicates,
-        "seed": seed, "level": level, "notes": _people.few(len(who)) + _notes(levels, classes, lost),
+        "seed": seed, "level": level, "notes": _people.few(len(who)) + _notes(levels, classes, lost, fold),
     }  # fmt: skip
     return pd.DataFrame(scores), pd.concat(confusions, ignore_index=True), account
 
@@ -176,19 +183,19 @@ def baseline_trial_number(table, *, n_outputs=None):
     Parameters
     ----------
     table : pandas.DataFrame
-        One row per window: fold, trial (number of the trial in its recording) and y.
+        One row per window: fold, nth (its number in the recording, `hedgerow.rows.collect`) and y.
     n_outputs : int, optional
         Classes; by default the largest of y plus one.
 
     Returns
     -------
     ndarray, shape (windows, n_outputs)
-        Shares of the classes among the windows of that trial number in all other folds; for a trial number that is not
-        there, among all their windows. 1 for the true class throughout means that the order is fixed: then a classifier
+        Shares of the classes among the windows of that number in all other folds; for a number that is not there, among
+        all their windows. 1 for the true class throughout means that the order is fixed: then a classifier
         that recognises time in the recording cannot be told from one that recognises the class.
     """
     y = table["y"].to_numpy()
-    trial, fold = table["trial"].to_numpy(), table["fold"].to_numpy()
+    trial, fold = table["nth"].to_numpy(), table["fold"].to_numpy()
     one_hot = np.eye(int(y.max()) + 1 if n_outputs is None else n_outputs)[y]
     p = np.zeros_like(one_hot)
     for k in np.unique(fold):
@@ -213,9 +220,9 @@ def shuffle_time(X, *, seed, places=None):
     X : ndarray, shape (windows, channels, samples)
         Any unit.
     seed : int
-        At least 0; the order in a window depends on it and on the window's place alone.
+        At least 0; the order in a window depends on it and on the window's number alone.
     places : array of int, optional
-        Place of each window, where `X` is a part of something; by default 0, 1, ...
+        Number of each window, at least 0, where `X` is a part of something; by default 0, 1, ...
 
     Returns
     -------
@@ -238,7 +245,16 @@ def _by_subject(people, classes):
     return {level: (every, y, people[column].to_numpy(), p) for level, column in SPOKEN.items()}
 
 
-def _notes(levels, classes, lost):
+def _folds(table, person):
+    """Number of the fold of each window, and of each person: of the first window, where a person stands in several."""
+    if "tested" not in table:
+        return np.zeros(len(table), dtype=int), np.zeros(person.max() + 1, dtype=int)
+    _, fold = np.unique(table["tested"].astype(str), return_inverse=True)
+    _, first = np.unique(person, return_index=True)
+    return fold, fold[first]
+
+
+def _notes(levels, classes, lost, fold):
     """What the scores and their intervals cannot say, given the levels of `metrics`."""
     notes, there = [], np.unique(levels["window"][1])
     if len(there) == 1:
@@ -246,6 +262,14 @@ def _notes(levels, classes, lost):
     elif len(there) < classes:
         absent = ", ".join(map(str, sorted(set(range(classes)) - set(there.tolist()))))
         notes.append(f"no tested window is of class {absent}: balanced accuracy and AUC are over the others")
+    if fold.max():
+        notes.append(
+            f"{fold.max() + 1} folds together: networks that have learnt nothing can score below chance, for those "
+            "who are tested have the fewer of what the others have the more of"
+        )
+        of_one = sum(len(np.unique(levels["window"][1][fold == k])) == 1 for k in range(fold.max() + 1))
+        if of_one and len(there) > 1:
+            notes.append(f"{of_one} of {fold.max() + 1} folds hold one class only: they count in no AUC")
     if lost:
         notes.append(f"{lost} replicates lost a class: they count in no interval of balanced accuracy or AUC")
     if len(levels) == 1:
@@ -277,25 +301,28 @@ def _score(counts, weights):
         }
 
 
-def _auc(unit, true, p, weights):
+def _auc(unit, true, p, weights, fold):
     """Area under the ROC curve of each replicate: of class 1 of two, else the mean of each class against the rest."""
     classes = [1] if p.shape[1] == 2 else np.unique(true)
-    return np.mean([_area(unit, true == k, p[:, k], weights) for k in classes], axis=0)
+    return np.mean([_area(unit, true == k, p[:, k], weights, fold) for k in classes], axis=0)
 
 
-def _area(unit, positive, p, weights):
-    """Share of the pairs of a positive and a negative window that `p` puts in order (ties: half), of each replicate."""
+def _area(unit, positive, p, weights, fold):
+    """Share of the pairs of a positive and a negative window of one fold that `p` puts in order (ties: half), of each
+    replicate."""
     yes, no = np.flatnonzero(positive), np.flatnonzero(~positive)
-    # both sides sorted once: a replicate only adds up how often each window's person was drawn
-    yes, no = yes[np.argsort(p[yes], kind="stable")], no[np.argsort(p[no], kind="stable")]
-    before, upto = (np.searchsorted(p[no], p[yes], side) for side in ("left", "right"))
+    # both sides sorted once, fold by fold: a replicate only adds up how often each window's person was drawn
+    rank = np.unique(p, return_inverse=True)[1] + fold * len(p)
+    yes, no = yes[np.argsort(rank[yes], kind="stable")], no[np.argsort(rank[no], kind="stable")]
+    before, upto = (np.searchsorted(rank[no], rank[yes], side) for side in ("left", "right"))
+    first, last = (np.searchsorted(fold[no], fold[yes], side) for side in ("left", "right"))
     yes, no = unit[yes], unit[no]
     area = np.full(len(weights), np.nan)
     for row, weight in enumerate(weights):
-        below = np.concatenate([[0.0], np.cumsum(weight[no])])
-        pairs = weight[yes].sum() * below[-1]
+        below, drawn = np.concatenate([[0.0], np.cumsum(weight[no])]), weight[yes]
+        pairs = drawn @ (below[last] - below[first])
         if pairs:
-            area[row] = weight[yes] @ (below[before] + below[upto]) / (2 * pairs)
+            area[row] = drawn @ (below[before] + below[upto] - 2 * below[first]) / (2 * pairs)
     return area
 
 

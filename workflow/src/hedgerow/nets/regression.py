@@ -1,8 +1,8 @@
 """How good predicted numbers are, per window and per subject, with intervals over subjects (numpy and pandas only).
 
 A table of predictions has one row per tested window: person (or subject), and for each target NAME y_NAME (true),
-f_NAME (predicted) and b_NAME (baseline: the mean of the people on whom the window's network was trained). A network
-that has learnt nothing says b_NAME, not the mean of the people who are tested: R2 is against that.
+f_NAME (predicted) and b_NAME (baseline: the mean of the windows on which its network was trained). A network that has
+learnt nothing says b_NAME, not the mean of the people who are tested: R2 is against that.
 """
 
 import numpy as np
@@ -15,10 +15,11 @@ def regression(table, *, replicates=2000, seed=1, level=0.95):
     """Score predictions of numbers per window and per subject.
 
     Windows count equally. At the level "mean" a person's prediction is the mean of the person's windows. ``r2`` is
-    1 - SSE / SSE of the baseline: 0 is as good as the mean of the training people, below 0 is worse (with the mean of
+    1 - SSE / SSE of the baseline: 0 is as good as the mean of the training windows, below 0 is worse (with the mean of
     the tested values as the baseline it is the usual coefficient of determination). ``r`` is Pearson's correlation: it
-    forgives a wrong scale and place, and over folds it compares different networks. Intervals are percentiles of a
-    bootstrap over people.
+    forgives a wrong scale and place, and over folds it compares different networks, of which those that have learnt
+    nothing say the less, the more their test people have: to -1 where everybody is left out in turn. Intervals are
+    percentiles of a bootstrap over people.
 
     Parameters
     ----------
@@ -34,9 +35,10 @@ def regression(table, *, replicates=2000, seed=1, level=0.95):
     Returns
     -------
     scores : pandas.DataFrame
-        target, level ("window", "mean"), metric (mae, rmse: in the target's unit; r2; r), value, low, high, chance (mae
-        and rmse of the baseline; 0), n (windows or subjects). r2 is NaN where the baseline is right throughout, r where
-        either side is constant. No "mean" rows of a target of which a subject's windows have several values.
+        target, level ("window", "mean"), metric (mae, rmse: in the target's unit; r2; r), value, low, high, chance
+        (what the baseline has; of r 0 where it is the same for all), n (windows or subjects). r2 is NaN where the
+        baseline is right throughout, r where either side is constant. No "mean" rows of a target of which a subject's
+        windows have several values.
     account : dict
         Subjects, windows, targets, settings of the bootstrap, and notes.
 
@@ -93,7 +95,8 @@ def means(table):
 
 def targets(table):
     """Names of the targets in `table`, after a look at their columns."""
-    names = [column[2:] for column in table if column.startswith("y_")]
+    # a column of somebody else may begin so, too
+    names = [column[2:] for column in table if column.startswith("y_") and f"f_{column[2:]}" in table]
     wanted = [f"{kind}_{name}" for name in names for kind in "yfb"]
     if not names or not len(table) or set(wanted) - set(table):
         raise ValueError(
@@ -118,6 +121,7 @@ def _score(rows, values, weights, level):
     error, null = (values[:, [1, 2]] - values[:, [0]]).T
     columns = [np.ones(len(values)), np.abs(error), error**2, np.abs(null), null**2]
     columns += [true, predicted, true**2, predicted**2, true * predicted]
+    baseline = _correlation(true, values[:, 2] - values[0, 2], smallest)
     n, absolute, squared, *base, t, f, tt, ff, tf = (
         weights @ _people.sums(rows, np.stack(columns, axis=1), weights.shape[1])
     ).T
@@ -126,12 +130,20 @@ def _score(rows, values, weights, level):
             "mae": (absolute / n, base[0][0] / n[0]),
             "rmse": (np.sqrt(squared / n), np.sqrt(base[1][0] / n[0])),
             "r2": (np.where(base[1] > n * smallest, 1 - squared / base[1], np.nan), 0.0),
-            "r": ((tf - t * f / n) / np.sqrt(_spread(t, tt, n, smallest) * _spread(f, ff, n, smallest)), 0.0),
+            "r": ((tf - t * f / n) / np.sqrt(_spread(t, tt, n, smallest) * _spread(f, ff, n, smallest)), baseline),
         }
     return [
         {"metric": metric, **_people.interval(each, level), "chance": float(chance), "n": len(values)}
         for metric, (each, chance) in found.items()
     ]
+
+
+def _correlation(one, other, smallest):
+    """Pearson's correlation; 0 where either side is constant."""
+    (t, f), n = (each.sum() for each in (one, other)), len(one)
+    with np.errstate(invalid="ignore"):
+        spreads = _spread(t, one @ one, n, smallest) * _spread(f, other @ other, n, smallest)
+        return np.nan_to_num((one @ other - t * f / n) / np.sqrt(spreads))
 
 
 def _spread(total, squares, n, smallest):

@@ -69,12 +69,7 @@ def _by_trial_number(first, found):
 
 def _scores(found, network):
     scores, confusion, account = evaluate.metrics(found, first=network["vote"])
-    if found.groupby("fold")["y"].nunique().min() < 2:
-        # each fold was scored by another network: ranks across folds of one class say nothing
-        scores = scores[scores["metric"] != "auc"]
-        account["notes"].append(
-            "a fold holds one class only: no AUC, and a network that has learnt nothing can score below chance"
-        )
+    scores = scores[(scores["metric"] != "auc") | scores["value"].notna()]
     return {"scores": _records(scores), "confusion": _records(confusion), "account": account}
 
 
@@ -107,8 +102,8 @@ def _number(row):
     return f"{row['value']:.3f}{around}, chance {row['chance']:.3f}"
 
 
-def opened(folder, name, done):
-    """Note that the test people were looked at: a file for each set of them and each set of networks.
+def opened(folder, name, tables, network, *, test_set, entry):
+    """Note that test people are looked at, before a score of theirs is: a file for each set of them and of networks.
 
     How many there are says by how many looks a best network may have been chosen. Evaluating the same networks again
     shows the same and counts once.
@@ -119,19 +114,37 @@ def opened(folder, name, done):
         Of the study.
     name : str
         Of the network.
-    done : dict
-        From `summary`.
+    tables, network, test_set, entry
+        As for `summary`.
     """
-    path = Path(folder) / f"{done['test_set']}_{done['entry']}.json"
+    people = sorted({str(who) for found in tables.values() for who in found["person"]})
+    path = Path(folder) / f"{test_set}_{entry}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_text(json.dumps({"network": name, "target": done["target"], "people": len(done["subjects"])}) + "\n")
+    note = {"network": name, "target": network["target"], "people": people}
+    scratch.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     os.replace(scratch, path)
 
 
 def looks(folder, test_set):
-    """How many sets of networks the people of a test set were shown to (0 if nothing is noted)."""
-    return len(list(Path(folder).glob(f"{test_set}_*.json")))
+    """How many sets of networks the people of a test set were shown to, or some of these people, for the same target
+    (0 if nothing is noted)."""
+    noted = sorted(Path(folder).glob("*_*.json"))
+    own = [path for path in noted if path.name.startswith(f"{test_set}_")]
+    if not own:
+        return 0
+    mine = _note(own[0])
+    met = {path.stem.rpartition("_")[2] for path in own}
+    for path in set(noted) - set(own):
+        other = _note(path)
+        if other["target"] == mine["target"] and other["people"] & mine["people"]:
+            met.add(path.stem.rpartition("_")[2])
+    return len(met)
+
+
+def _note(path):
+    note = {"target": None, "people": []} | json.loads(path.read_text(encoding="utf-8"))
+    return {"target": note["target"], "people": set(note["people"])}
 
 
 def predictions(paths):
@@ -145,7 +158,7 @@ def vote(votes):
     Parameters
     ----------
     votes : dict of str to int or None
-        By network.
+        By network of classes; numbers have no votes.
     """
     said = set(votes.values())
     return said.pop() if len(said) == 1 else None
