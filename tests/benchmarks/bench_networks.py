@@ -303,7 +303,7 @@ def resuming(name, folder, quick):
     (first, _), _ = some_steps(2, folder, **how)
     (again,), _ = some_steps(1, folder, **how)
     began = time.perf_counter()
-    state = torch.load(path, weights_only=True)
+    state = train.checkpointed(path)
     load, began = time.perf_counter() - began, time.perf_counter()
     torch.save(state, folder / "again.pt")
     save = time.perf_counter() - began

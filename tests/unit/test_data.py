@@ -321,11 +321,14 @@ def test_who_was_rejected_moves_no_number(study):
     assert found["nth"].tolist() == [0, 2] + [0, 1, 2, 3] * 7
 
 
-def test_a_holdout_of_whom_nobody_has_a_value_is_stopped(study, manifest):
+def test_folds_of_whom_nobody_has_a_value_are_stopped(study, manifest):
     network = NETWORK | {"folds": "holdout"}
     found, _ = data.examples(*study, network)
-    with pytest.raises(ValueError, match=r"nobody of fold 1, which `folds: holdout` tests, .* a value of sex"):
-        data.gate(manifest, found[found["fold"].astype(str) != "1"], network)
+    first = found["fold"].astype(str) == "1"
+    with pytest.raises(ValueError, match=r"folds: holdout: nobody of fold 1, which it tests, has .* a value of sex"):
+        data.gate(manifest, found[~first], network)
+    with pytest.raises(ValueError, match="folds: split: nobody but one fold has windows with a value of sex"):
+        data.gate(manifest, found[first], NETWORK)
 
 
 def test_time_is_shuffled_the_same_in_every_part(study, manifest):

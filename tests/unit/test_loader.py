@@ -4,6 +4,7 @@ import pickle
 import shutil
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -261,6 +262,27 @@ def test_many_more_stores_than_files_may_be_open(tmp_path, cache, rng):
         chosen = rng.integers(0, len(windows), 20)
         np.testing.assert_array_equal(windows[chosen][0].numpy(), whole(held)[chosen])
         assert len(windows._opened) <= 7 and len(windows._cache._mapped) <= 7
+
+
+def test_several_threads_read_at_once(tmp_path, cache):
+    """As a training does that reads ahead while it validates; what one lets go of, the other may need."""
+    held = publish(tmp_path / "a", people=40, windows=2)
+    windows, wanted = store.Windows(tmp_path / "a"), whole(held)
+    windows._cache.most = 7
+
+    def read(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(100):
+            chosen = rng.integers(0, len(windows), 12)
+            np.testing.assert_array_equal(windows[chosen][0].numpy(), wanted[chosen])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(read, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_a_dataset_can_be_sent_to_another_process(made, cache):

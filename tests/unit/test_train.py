@@ -163,8 +163,36 @@ def test_a_checkpoint_of_another_training_is_not_resumed(rng, tmp_path):
     for change in (dict(X=X + 1), dict(y=1 - y), dict(lr=0.01), dict(seed=5), dict(validation=[3])):
         call = dict(X=X, y=y, epochs=2) | TINY | change
         assert same(train.fit(**call, checkpoint=path)[0], train.fit(**call)[0])
-    path.write_bytes(b"cut off")
-    assert same(train.fit(X, y, epochs=2, checkpoint=path, **TINY)[0], train.fit(X, y, epochs=2, **TINY)[0])
+
+
+def taken_up(X, y, path, **how):
+    """The step at which a training of two epochs begins."""
+    steps = []
+    train.fit(X, y, epochs=2, checkpoint=path, progress=lambda now, total, row: steps.append(now), **TINY, **how)
+    return steps[0] if steps else "ended"
+
+
+def test_a_damaged_checkpoint_is_not_resumed(rng, tmp_path):
+    """Cut, of something else, or with one bit flipped, which may pass for a weight."""
+    X, y = tiny(rng)
+    path = tmp_path / "checkpoint.pt"
+    train.fit(X, y, epochs=2, checkpoint=path, **TINY)
+    whole = path.read_bytes()
+    assert taken_up(X, y, path) == "ended"
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (b"", b"hello", b"\x80\x02.", whole[:-1], whole + b"0", bytes(flipped), whole[train.CHECKSUM :]):
+        path.write_bytes(content)
+        assert taken_up(X, y, path) == 1
+        assert taken_up(X, y, path) == "ended"
+
+
+def test_a_checkpoint_of_other_code_is_not_resumed(rng, tmp_path, monkeypatch):
+    X, y = tiny(rng)
+    path = tmp_path / "checkpoint.pt"
+    assert [taken_up(X, y, path, code=code) for code in ("a", "a", "b", None)] == [1, "ended", 1, 1]
+    monkeypatch.setattr(train, "__version__", "0.0.1")
+    assert taken_up(X, y, path) == 1
 
 
 def test_a_checkpoint_of_another_build_is_refused_unless_allowed(rng, tmp_path, monkeypatch):
@@ -287,6 +315,10 @@ def test_two_processes_killed_and_resumed_give_the_same_bits(rng, two_processes,
     assert same(whole[0], resumed[0])
     assert whole[1].equals(resumed[1])
     assert whole[2] == resumed[2]
+    # the loss that chose the epoch is that of the weights which are returned, with the means of their normalisation
+    model = {name: TINY[name] for name in ("model", "f1", "depth", "kernel")}
+    p = train.predict(resumed[0], X[:20], **model)[np.arange(20), y[:20]]
+    assert -np.log(p).mean() == pytest.approx(resumed[1]["val_loss"].min(), rel=1e-5)
 
 
 def test_classes_of_unlike_size_weigh_the_same(rng):
@@ -322,6 +354,18 @@ def test_validation_loss_weighs_classes_alike_where_that_is_asked_for(rng):
     losses = -np.log(p[np.arange(60), y[:60]])
     by_class = [losses[y[:60] == k].mean() for k in (0, 1)]
     assert np.isclose(curve["val_loss"][0], np.mean(by_class), rtol=1e-5)
+
+
+def test_validation_loss_is_the_mean_over_its_own_classes(rng):
+    """72 windows of one class and 8 of the other train, as many of both validate."""
+    X, _ = tiny(rng, n=120)
+    y = np.array([0] * 72 + [1] * 8 + [0, 1] * 20)
+    for balance in ("weights", "sampler"):
+        how = dict(epochs=1, validation=np.arange(80, 120), balance=balance)
+        weights, curve, _ = train.fit(X, y, **how, **TINY)
+        p = train.predict(weights, X[80:], model="eegnet", f1=2, depth=1, kernel=16)[np.arange(40), y[80:]]
+        loss = np.mean([-np.log(p[y[80:] == k]).mean() for k in (0, 1)])
+        assert curve["val_loss"].iloc[0] == pytest.approx(loss, rel=1e-5)
 
 
 def test_numbers_are_predicted_in_their_unit(rng):
@@ -494,6 +538,12 @@ def test_torch_is_left_as_it_was(rng):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_numbers_of_numpy_are_numbers(rng):
+    X, y = tiny(rng)
+    given = {"seed": np.int64(3), "lr": np.float64(0.02), "batch": np.int32(16)}
+    assert same(train.fit(X, y, epochs=1, **TINY | given)[0], train.fit(X, y, epochs=1, **TINY)[0])
+
+
 def test_predictions_do_not_depend_on_the_batch(rng):
     X, y = tiny(rng)
     weights, _, _ = train.fit(X, y, epochs=2, **TINY)
@@ -528,6 +578,11 @@ def test_predictions_do_not_depend_on_the_batch(rng):
         (dict(workers=-1), "workers"),
         (dict(world=17), "17 processes"),
         (dict(X=np.zeros((90, 64), np.float32)), "windows, channels, samples"),
+        (dict(validation=np.arange(-20, 0)), "indices from -20 to -1 for 90 windows: they count from 0"),
+        (dict(validation=[95]), "indices from 95 to 95 for 90 windows"),
+        (dict(validation=np.ones(50, bool)), "mask of .50,. for 90 windows"),
+        (dict(y=np.arange(90) % 2 + 0.5), "whole numbers from 0"),
+        (dict(y=np.where(np.arange(90) < 45, 0.0, np.nan)), "whole numbers from 0"),
     ],
 )
 def test_a_training_that_cannot_work_is_refused(rng, change, message):

@@ -11,7 +11,12 @@ role = data.roles(found, wildcards.fold, block, seed=seed)
 log.say(f"windows to {data.counts(role)}, {block['task']} of {', '.join(names)}")
 task, about = data.task(given.manifest, given.features, found, role, block, names)
 settings = jobs.settings(block, seed=seed, threads=params.threads, gpus=lent.gpu)
-how = {"workers": lent.workers, "other_build": bool(lent.other_build), "checkpoint": params.checkpoint}
+how = {
+    "workers": lent.workers,
+    "other_build": bool(lent.other_build),
+    "checkpoint": params.checkpoint,
+    "code": params.code,
+}
 weights, curve, done = train.fit(**task, **settings, **how, progress=log.Steps(board=params.board))
 trained.save(out.weights, weights, jobs.described(block, names, about, done, seed=seed, fold=wildcards.fold))
 table.write(out.curve, curve)

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import sys
 
 #: Numbers of glibc's settings in malloc.h, with what keeps memory and what a process starts with.
 MMAP_MAX, TRIM_THRESHOLD = (-4, 0, 65536), (-1, -1, 131072)
@@ -16,7 +17,7 @@ def kept():
     and up to a third on top until the end. No bit depends on it. Only glibc (Linux) can be told; elsewhere nothing
     changes. Not to be nested: the first to end gives the memory back.
     """
-    tell = getattr(ctypes.CDLL(None), "mallopt", None)
+    tell = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     try:
         for number, keep, _ in (MMAP_MAX, TRIM_THRESHOLD) if tell else ():
             tell(number, keep)

@@ -34,6 +34,13 @@ def shared(net, device, unused=False):
     return DistributedDataParallel(net, device_ids=ids, find_unused_parameters=unused)
 
 
+def agree(net):
+    """Give all processes what the first one's network keeps beside its weights: running means of a normalisation."""
+    if distributed.is_initialized():
+        for buffer in net.buffers():
+            distributed.broadcast(buffer, 0)
+
+
 def total(value):
     """Sum of a tensor over the processes."""
     if distributed.is_initialized():

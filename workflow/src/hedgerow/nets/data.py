@@ -144,10 +144,12 @@ def gate(manifest, found, network):
     network : dict
         Block of the config.
     """
-    if network["folds"] == "holdout" and not (found["fold"].astype(str) == "1").any():
+    left = set(_together(found, network))
+    if (network["folds"] == "holdout" and "1" not in left) or len(left) < 2:
+        tested = "nobody of fold 1, which it tests," if network["folds"] == "holdout" else "nobody but one fold"
         raise ValueError(
-            f"split: nobody of fold 1, which `folds: holdout` tests, has a window with a value of "
-            f"{' and '.join(_asked(network))}: take fewer folds, another seed of the split, or `folds: split`"
+            f"folds: {network['folds']}: {tested} has windows with a value of {' and '.join(_asked(network))}: look "
+            "whom participants.tsv or the selection leaves out, take fewer folds, or another seed of the split"
         )
     # people of several datasets take no part in the training that leaves one of these out, so it is they who are apart
     by_person = network["folds"] == "leave-one-dataset-out"

@@ -142,21 +142,22 @@ class Windows(Dataset):
 
     def _arrays(self, numbers):
         """Entry of the cache for each of the stores `numbers`; what is not there is fetched, several at a time."""
+        opened = self._opened  # replaced as a whole and never changed, for several threads read at once
         try:
-            return [self._opened[number] for number in numbers]
+            return [opened[number] for number in numbers]
         except KeyError:
             pass
-        wanted = set(numbers) - set(self._opened)
+        wanted = set(numbers) - set(opened)
         absent = [number for number in wanted if not self._cache.has(self._keys[number])]
         if len(absent) > 1:
             with ThreadPoolExecutor(_remote.CONNECTIONS) as pool:
                 list(pool.map(self._entry, absent))
-        if len(self._opened) + len(wanted) > self._cache.most:
-            self._opened.clear()
-            wanted = set(numbers)
-        found = {number: self._entry(number) for number in wanted}
-        self._opened.update(list(found.items())[: self._cache.most])
-        return [found[number] if number in found else self._opened[number] for number in numbers]
+        have = {
+            number: opened[number] if number in opened else self._entry(number) for number in dict.fromkeys(numbers)
+        }
+        kept = opened if len(opened) + len(wanted) <= self._cache.most else {}
+        self._opened = kept | dict(list(have.items())[: self._cache.most])
+        return [have[number] for number in numbers]
 
     def _entry(self, number):
         return self._cache.get(self._keys[number], lambda: self.fetch(number))

@@ -10,6 +10,7 @@ must have CUBLAS_WORKSPACE_CONFIG=:4096:8 in its environment before it starts.
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import os
@@ -24,6 +25,7 @@ import torch
 from torch import distributed
 from torch.nn.functional import cross_entropy
 
+from hedgerow import __version__
 from hedgerow.nets import _feed, _heap, _ranks, inputs, models
 
 #: Optimisers by name; all with torch's defaults but for learning rate and weight decay.
@@ -40,6 +42,9 @@ PRECISION = ("float32", "tf32", "bfloat16")
 
 #: Windows read at a time where all are looked at.
 BLOCK = 1024
+
+#: Bytes of the checksum with which a checkpoint begins: a flipped bit can pass for a weight.
+CHECKSUM = 32
 
 
 def fit(
@@ -71,6 +76,7 @@ def fit(
     checkpoint_steps=200,
     checkpoint_seconds=30.0,
     other_build=False,
+    code=None,
     progress=None,
     **params,
 ):
@@ -128,7 +134,7 @@ def fit(
     checkpoint : path, optional
         Written at the end of each epoch and every `checkpoint_steps` steps if `checkpoint_seconds` s have passed since
         the last one, whole or not at all. One left by the same training is resumed, that of another training (other
-        data or settings) or an unreadable one is ignored and overwritten.
+        data, settings or code) or a damaged one is ignored and overwritten.
     checkpoint_steps : int
         Steps between checkpoints, >= 1.
     checkpoint_seconds : float
@@ -136,6 +142,8 @@ def fit(
     other_build : bool
         Resume the same training although threads, device, torch or instruction set are others than the checkpoint's;
         the account then says so, and the weights are no longer those of an undisturbed run to the bit.
+    code : str, optional
+        Digest of the program; the version of Hedgerow counts in any case.
     progress : callable, optional
         Called after each step as ``progress(step, steps, row)``; `row` (dict) has the last finished epoch's row of the
         curve, ``windows_per_s``, and ``waiting``, the share of the time in which windows were waited for. An exception
@@ -168,13 +176,14 @@ def fit(
     world = distributed.get_world_size() if distributed.is_initialized() else world
     where = dict(threads=threads, device=device, world=world)
     kept = dict(checkpoint=checkpoint, steps=checkpoint_steps, seconds=checkpoint_seconds, other_build=other_build)
+    kept["code"] = f"{__version__} {code}"
     _check(settings, where, kept, workers)
     if world > 1 and not distributed.is_initialized():
         job = dict(
             X=X, y=y, validation=validation, positions=positions, workers=workers, checkpoint=checkpoint,
             checkpoint_steps=checkpoint_steps, checkpoint_seconds=checkpoint_seconds, other_build=other_build,
-            progress=progress, **where, **{name: value for name, value in settings.items() if name != "params"},
-            **params,
+            code=code, progress=progress, **where, **params,
+            **{name: value for name, value in settings.items() if name != "params"},
         )  # fmt: skip
         return _ranks.launch(fit, job, world, device)
     y, train, val = _sets(X, y, validation, settings)
@@ -221,7 +230,7 @@ def predict(weights, X, *, task="classification", model="eegnet", input="raw", i
         n_outputs=n_outputs, batch=batch, threads=threads, device=device, **params,
     )  # fmt: skip
     if not torch.isfinite(logits).all():
-        raise ValueError(NOT_FINITE)
+        raise ValueError(f"predictions are not finite: {NOT_FINITE}; or train anew with a smaller lr what diverged")
     if task == "classification":
         return torch.softmax(logits, dim=1).numpy()
     return (logits * weights["normalisation.target_std"] + weights["normalisation.target_mean"]).numpy()
@@ -467,6 +476,11 @@ class _Run:
                 f"the training loss is {row['train_loss']} in epoch {row['epoch']}: "
                 f"lr is {self.settings['lr']}, try a tenth of it"
             )
+        if len(self.val) and not np.isfinite(row["val_loss"]):
+            raise ValueError(
+                f"the validation loss is {row['val_loss']} in epoch {epoch}: lr is {self.settings['lr']}, try a tenth "
+                "of it"
+            )
         if self.best is None or not len(self.val) or row["val_loss"] < self.curve[self.best["epoch"] - 1]["val_loss"]:
             state = {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
             self.best = {"epoch": epoch, "state": state}
@@ -478,15 +492,17 @@ class _Run:
         score = "val_accuracy" if self.settings["task"] == "classification" else "val_r2"
         if not len(self.val):
             return {"val_loss": float("nan"), score: float("nan")}
+        _ranks.agree(self.net)
         logits = _outputs(self.net.eval(), self.look, self.X, self.val, self.settings["n_outputs"]).double()
         y = self.y[self.val]
-        losses = self.losses(logits, y.double() if y.is_floating_point() else y, weighted=True)
+        losses = self.losses(logits, y.double() if y.is_floating_point() else y, weighted=False)
         if score == "val_r2":
             # targets are standardised over the training windows, whose mean is the best that knows nothing
             explained = 1 - (logits - y).square().sum(0) / y.double().square().sum(0)
             return {"val_loss": losses.mean().item(), score: explained.mean().item()}
-        weight = 1.0 if self.class_weights is None else self.class_weights[y].mean()
-        return {"val_loss": (losses.mean() / weight).item(), score: (logits.argmax(1) == y).double().mean().item()}
+        alike = [losses] if self.class_weights is None else [losses[y == k] for k in y.unique()]
+        loss = torch.stack([each.mean() for each in alike]).mean()
+        return {"val_loss": loss.item(), score: (logits.argmax(1) == y).double().mean().item()}
 
     def save(self):
         """Write the checkpoint, whole or not at all."""
@@ -497,20 +513,18 @@ class _Run:
         state = {name: getattr(self, name) for name in ("digest", "step", "loss", "curve", "best", "earlier")}
         state |= {"model": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), "build": self.build}
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        scratch = f"{path}.tmp"
-        torch.save(state, scratch)
+        scratch, content = f"{path}.tmp", io.BytesIO()
+        torch.save(state | {"code": self.kept["code"]}, content)
+        with open(scratch, "wb") as file:
+            file.write(_checksum(content.getbuffer()))
+            file.write(content.getbuffer())
         os.replace(scratch, path)
 
     def resume(self):
-        """Take up a checkpoint of the same training; one of another training, or an unreadable one, is ignored."""
+        """Take up a checkpoint of the same training; one of another training, or a damaged one, is ignored."""
         path = self.kept["checkpoint"]
-        if path is None or not os.path.exists(path):
-            return
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError):
-            return
-        if state.get("digest") != self.digest:
+        state = None if path is None else checkpointed(path)
+        if state is None or (state["digest"], state["code"]) != (self.digest, self.kept["code"]):
             return
         here, there = self.build, state["build"]
         other = [f"{name} {there.get(name)} instead of {here.get(name)}" for name in here | there
@@ -550,6 +564,24 @@ class _Run:
         }
 
 
+def checkpointed(path):
+    """What the checkpoint at `path` holds (dict), tensors on the CPU; None where there is none, or a damaged one."""
+    if not os.path.exists(path):
+        return None
+    content = memoryview(Path(path).read_bytes())
+    checksum, state = content[:CHECKSUM], content[CHECKSUM:]
+    if checksum != _checksum(state):
+        return None
+    try:
+        return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):  # whole, but of a torch that wrote them otherwise
+        return None
+
+
+def _checksum(content):
+    return hashlib.blake2b(content, digest_size=CHECKSUM).digest()
+
+
 def sha256(weights):
     """Digest of weights (dict of tensors), whatever their file looks like."""
     found = hashlib.sha256()
@@ -582,7 +614,11 @@ def _sets(X, y, validation, settings):
     if len(X) != len(y):
         raise ValueError(f"there are {len(X)} windows and {len(y)} targets: give one per window")
     val = np.asarray([] if validation is None else validation)
+    if val.dtype == bool and val.shape != (len(X),):
+        raise ValueError(f"validation: a mask of {val.shape} for {len(X)} windows: give one value per window")
     val = np.flatnonzero(val) if val.dtype == bool else np.unique(val.astype(np.int64))
+    if len(val) and not 0 <= val[0] <= val[-1] < len(X):
+        raise ValueError(f"validation: indices from {val[0]} to {val[-1]} for {len(X)} windows: they count from 0")
     train = np.setdiff1d(np.arange(len(X)), val)
     if settings["task"] == "regression":
         y = y.astype(np.float64).reshape(len(y), -1)
@@ -603,6 +639,10 @@ def _classes(y, train, n_outputs):
     """Number of classes, after a look at the classes that the training windows have."""
     if y.ndim != 1:
         raise ValueError(f"classes have the shape (windows,), these have {y.shape}: several targets are a regression")
+    if not np.array_equal(y, np.floor(y)):  # NaN is no whole number either
+        raise ValueError(
+            "classes are whole numbers from 0, and some of these are not: code them, or train a regression"
+        )
     n_outputs = int(np.max(y)) + 1 if n_outputs is None else int(n_outputs)
     if np.min(y) < 0 or np.max(y) >= n_outputs:
         raise ValueError(f"classes run from {np.min(y)} to {np.max(y)}: they must be 0 ... {n_outputs - 1}")
@@ -666,7 +706,8 @@ def _survey(X, y, train, val, shown, settings, positions):
 
     A checkpoint of another identity (data, sets, settings) is not resumed.
     """
-    digest = hashlib.blake2b(json.dumps([settings, positions], sort_keys=True).encode(), digest_size=16)
+    told = json.dumps([settings, positions], sort_keys=True, default=lambda value: value.tolist())
+    digest = hashlib.blake2b(told.encode(), digest_size=16)
     sums, trains = Sums(shown), np.isin(np.arange(len(X)), train)
     for start in range(0, len(X), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(X)))
