@@ -136,7 +136,7 @@ def test_a_regression_has_errors_and_no_confusion(four, inside):
     ages = np.arange(20, 40)  # and what the people of each fold are held against
     assert error["chance"] == pytest.approx(np.abs(ages - 29.5 - (ages // 4 - 4) / 10).mean())
     assert "What was taken for what" not in age and "Calibration" not in age and "votes" not in age
-    assert "Predicted against true values of 20 people" in age and "R² against the mean of the training people" in age
+    assert "Predicted against true values of 20 people" in age and "R² against the mean of the training windows" in age
     tile = f"Network “age”: age {_f(explained['value'])} R² per person, 95 % interval {_f(explained['low'])} to"
     assert tile in four[1]
     # scores, scatter and curves; of each of the others scores, confusion, reliability, people and curves

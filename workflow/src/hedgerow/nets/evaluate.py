@@ -10,7 +10,7 @@ probability of each class), see `predictions`; and where there are several folds
 Windows of two folds were judged by two networks, whose probabilities are not on one scale: a network that has learnt
 nothing says how frequent a class was among its training people, of which its test people have the fewer, so that ranks
 over all folds would come out below chance. AUC is therefore the share of pairs of one fold that are in order, over all
-folds. What counts classes instead (balanced accuracy, kappa) cannot be mended so, and a note says which way it leans.
+folds. What counts classes instead (balanced accuracy, kappa) cannot be mended so; where it matters a note says it.
 """
 
 import numpy as np
@@ -20,6 +20,9 @@ from hedgerow.nets import _people
 
 #: Levels at which the windows speak for their subject, and the column of `votes` that has its class.
 SPOKEN = {"subject": "predicted", "mean": "by_mean"}
+
+#: Shares of a class in two folds that differ by more are said to be unlike.
+UNLIKE = 0.1
 
 #: Chance level of each metric, a function of the share of each class among the true ones.
 CHANCE = {
@@ -263,13 +266,18 @@ def _notes(levels, classes, lost, fold):
         absent = ", ".join(map(str, sorted(set(range(classes)) - set(there.tolist()))))
         notes.append(f"no tested window is of class {absent}: balanced accuracy and AUC are over the others")
     if fold.max():
-        notes.append(
-            f"{fold.max() + 1} folds together: networks that have learnt nothing can score below chance, for those "
-            "who are tested have the fewer of what the others have the more of"
+        true = levels["window"][1]
+        shares = np.array(
+            [np.bincount(true[fold == k], minlength=classes) / (fold == k).sum() for k in np.unique(fold)]
         )
-        of_one = sum(len(np.unique(levels["window"][1][fold == k])) == 1 for k in range(fold.max() + 1))
+        if np.ptp(shares, axis=0).max() > UNLIKE:
+            notes.append(
+                f"scores of {len(shares)} folds together: networks that have learnt nothing come out below chance, for "
+                "a class that is frequent among those who train is rare among those who are tested"
+            )
+        of_one = (shares == 1).any(1).sum()
         if of_one and len(there) > 1:
-            notes.append(f"{of_one} of {fold.max() + 1} folds hold one class only: they count in no AUC")
+            notes.append(f"{of_one} of {len(shares)} folds hold one class only: they count in no AUC")
     if lost:
         notes.append(f"{lost} replicates lost a class: they count in no interval of balanced accuracy or AUC")
     if len(levels) == 1:
