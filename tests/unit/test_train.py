@@ -237,12 +237,12 @@ import torch
 from hedgerow.nets import train
 from watching import Steps
 
-given, result, at, whom = sys.argv[1:]
+given, result, at = sys.argv[1:]
 X, y, settings = torch.load(given, weights_only=False)
-torch.save(train.fit(X, y, world=2, progress=Steps(int(at), whom), **settings), result)
+torch.save(train.fit(X, y, world=2, progress=Steps(int(at)), **settings), result)
 """
 
-#: Beside it: says which step was done, and kills the first of the processes that train, or the one that started them.
+#: Beside it: says which steps were done, and kills the process that started those that train.
 WATCHING = """
 import os
 import signal
@@ -250,16 +250,16 @@ import time
 from hedgerow import log
 
 class Steps(log.Steps):
-    def __init__(self, at, whom):
+    def __init__(self, at):
         super().__init__()
-        self.at, self.whom, self.first = at, whom, None
+        self.at, self.first = at, None
 
     def __call__(self, step, steps, row):
         super().__call__(step, steps, row)
         self.first = self.first or step
         if step == self.at:
             print(f"from {self.first}, killed at {step}", flush=True)
-            os.kill({"rank": os.getpid(), "starter": os.getppid()}[self.whom], signal.SIGKILL)
+            os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)  # if it comes to that, this process outlives its starter and goes on
         if step == steps:
             print(f"from {self.first} to the end", flush=True)
@@ -274,11 +274,11 @@ def two_processes(tmp_path):
     given, result = tmp_path / "given.pt", tmp_path / "result.pt"
     source = str(Path(train.__file__).parents[2])
 
-    def run(X, y, at=0, whom="nobody", **settings):
+    def run(X, y, at=0, **settings):
         torch.save((X, y, settings), given)
         result.unlink(missing_ok=True)
         done = subprocess.run(
-            [sys.executable, tmp_path / "script.py", given, result, str(at), whom], capture_output=True, text=True,
+            [sys.executable, tmp_path / "script.py", given, result, str(at)], capture_output=True, text=True,
             env=os.environ | {"PYTHONPATH": source}, check=False,
         )  # fmt: skip
         assert (done.returncode == 0) == (at == 0), done.stderr[-4000:]
@@ -302,14 +302,13 @@ def test_two_processes_share_each_batch(rng, two_processes):
 
 
 def test_two_processes_killed_and_resumed_give_the_same_bits(rng, two_processes, tmp_path):
-    """Once the one that started them is killed, once one of them: none is left over, and none counts a step twice."""
+    """The one that started them is killed: none is left over, and none counts a step twice."""
     X, y = tiny(rng)
     settings = dict(epochs=3, validation=np.arange(20), checkpoint_steps=3, checkpoint_seconds=0, **TINY)
     whole, _ = two_processes(X, y, checkpoint=tmp_path / "undisturbed.pt", **settings)
     settings["checkpoint"] = tmp_path / "checkpoint.pt"
-    for first, at, whom in ((1, 7, "starter"), (7, 13, "rank")):
-        nothing, said = two_processes(X, y, at, whom, **settings)
-        assert nothing is None and f"from {first}, killed at {at}" in said
+    nothing, said = two_processes(X, y, 13, **settings)
+    assert nothing is None and "from 1, killed at 13" in said
     resumed, said = two_processes(X, y, **settings)
     assert "from 13 to the end" in said
     assert same(whole[0], resumed[0])
