@@ -8,7 +8,7 @@ given, out, params = snakemake.input, snakemake.output, snakemake.params
 block, where = params.network, {"threads": params.threads, "gpus": snakemake.resources.gpu}
 found, names = data.examples(store.listed(given.manifest), given.participants, given.split, block)
 tables = jobs.predictions(given.weights, given.manifest, given.features, found, block, names, **where)
-shown = {"test_set": jobs.test_set(tables, block), "entry": jobs.entry(given.weights)}
+shown = {"test_set": summary.test_set(tables, block), "entry": jobs.entry(given.weights)}
 summary.opened(params.opened, snakemake.wildcards.network, tables, block, **shown)
 done = summary.summary(tables, found, names, block, **shown)
 for line in summary.lines(done):

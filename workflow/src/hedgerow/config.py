@@ -213,7 +213,6 @@ def _network(where, block, config):
         raise ConfigError(f"{where}: balance and vote are for classes; a regression has none, drop them")
     if block["folds"] == "leave-one-dataset-out" and len(config["datasets"]) < 2:
         raise ConfigError(f"{where}.folds: leave-one-dataset-out needs two datasets, and there is one")
-
     classes = config["selections"][block["selection"]]["classes"]
     for label in block["labels"] or ():
         if label not in classes:
@@ -232,9 +231,10 @@ def _own(where, block, schema):
         block["params"] = _params(f"{where}.params", block["params"], f"params-{block['model']}", schema)
     kind = "feature" if block["feature"] else block["input"]
     block["input_params"] = _params(f"{where}.input_params", block["input_params"], f"input_params-{kind}", schema)
-    if block["model"] not in ("r-vgg", "s-vgg"):
+    maps = schema["$defs"].get(f"params-{block['model']}", {"properties": {}})["properties"].get("maps")
+    if maps is None:
         return
-    maps = (defaults(schema, f"params-{block['model']}") | block["params"])["maps"]
+    maps = block["params"].get("maps", maps["default"])
     bands = (defaults(schema, "input_params-topographies") | block["input_params"])["bands"]
     shown = len(bands) if block["input"] == "topographies" and not block["feature"] else 1
     if maps not in (1, shown):

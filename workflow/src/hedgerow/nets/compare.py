@@ -218,14 +218,9 @@ def _scores(predictions, targets, weights, person, first):
     """Scores by (target,) level and metric, for each row of `weights` (samples, people)."""
     found = {}
     if targets is None:
-        p, people = _people.probabilities(predictions), evaluate.votes(predictions, first=first)
-        y = predictions["y"].to_numpy(dtype=np.int64)
-        levels = {"window": (person, y, p.argmax(1), p)} | evaluate._by_subject(people, p.shape[1])
-        fold, by_person = evaluate._folds(predictions, person)
-        for level, (unit, true, named, each) in levels.items():
-            counts = evaluate._counts(unit, true, named, weights.shape[1], p.shape[1])
-            ranked = evaluate._auc(unit, true, each, weights, fold if level == "window" else by_person)
-            scores = evaluate._score(counts, weights) | {"auc": ranked}
+        p = _people.probabilities(predictions)
+        for level, spoken in evaluate._levels(predictions, p, person, first).items():
+            _, scores = evaluate._scored(*spoken, weights)
             found |= {(level, metric): scores[metric] for metric in METRICS}
         return found
     people = regression.means(predictions)

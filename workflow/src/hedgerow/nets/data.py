@@ -194,18 +194,21 @@ def show(manifest, features, chosen, network, *, seed=1):
 
 def _keys(chosen):
     """A number for each window, the same in whatever part of the windows it stands."""
-    names = (
-        chosen["dataset"].astype(str) + "|" + chosen["rec"].astype(str) + "|" + chosen["window"].astype(int).astype(str)
-    )
+    names = map("|".join, _named(chosen).to_numpy())
     digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
     return np.array([int.from_bytes(digest, "big") >> 1 for digest in digests])
 
 
+def _named(listed):
+    """What names each window of a table, as text: dataset, recording, and number in its store."""
+    return listed[["dataset", "rec", "window"]].astype({"window": int}).astype(str)
+
+
 def _windows(manifest, chosen):
     """The windows of the rows `chosen`, in their order, as a `hedgerow.nets.loader.Windows`."""
-    windows, key = loader.Windows(manifest), ["dataset", "rec", "window"]
-    place = pd.MultiIndex.from_frame(windows.table[key].astype({"window": int}).astype(str))
-    found = place.get_indexer(pd.MultiIndex.from_frame(chosen[key].astype({"window": int}).astype(str)))
+    windows = loader.Windows(manifest)
+    place = pd.MultiIndex.from_frame(_named(windows.table))
+    found = place.get_indexer(pd.MultiIndex.from_frame(_named(chosen)))
     if (found < 0).any():
         rec = chosen["rec"].to_numpy()[found < 0][0]
         raise ValueError(f"{manifest} lists no store with the windows of {rec}: run the study again")

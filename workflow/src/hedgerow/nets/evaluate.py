@@ -95,22 +95,17 @@ def metrics(table, *, first=None, replicates=2000, seed=1, level=0.95):
         A missing column, no row, values that are no probabilities, or no window that speaks.
     """
     p, (who, person) = _people.probabilities(table), _people.people(table)
-    y, classes = table["y"].to_numpy(dtype=np.int64), p.shape[1]
-    weights = _people.resample(len(who), replicates, seed)
-    levels = {"window": (person, y, p.argmax(1), p)} | _by_subject(votes(table, first=first), classes)
-    scores, confusions, lost = [], [], 0
-    fold, by_person = _folds(table, person)
-    for name, (unit, true, predicted, each) in levels.items():
-        counts = _counts(unit, true, predicted, len(who), classes)
-        ranked = _auc(unit, true, each, weights, fold if name == "window" else by_person)
-        found = _score(counts, weights) | {"auc": ranked}
+    weights, classes = _people.resample(len(who), replicates, seed), p.shape[1]
+    levels, scores, confusions, lost = _levels(table, p, person, first), [], [], 0
+    for name, spoken in levels.items():
+        counts, found = _scored(*spoken, weights)
         lost = max(lost, int(np.isnan(found["balanced_accuracy"]).sum()))
         scores += _rows(name, found, counts.sum(0), level)
         if name != "mean":
             confusions.append(_confusion(name, counts.sum(0)))
     account = {
         "subjects": len(who), "windows": len(table), "classes": classes, "first": first, "replicates": replicates,
-        "seed": seed, "level": level, "notes": _people.few(len(who)) + _notes(levels, classes, lost, fold),
+        "seed": seed, "level": level, "notes": _people.few(len(who)) + _notes(levels, classes, lost),
     }  # fmt: skip
     return pd.DataFrame(scores), pd.concat(confusions, ignore_index=True), account
 
@@ -239,34 +234,40 @@ def shuffle_time(X, *, seed, places=None):
     return out
 
 
-def _by_subject(people, classes):
-    """Both ways in which windows speak for their subject, as `metrics` has its levels; none without one class each."""
+def _levels(table, p, person, first):
+    """What is scored, by level: (person, true class, named class, probabilities, fold) of each window or subject.
+
+    Subjects only where each is of one class; one that stands in several folds is taken to be of the first window's.
+    """
+    fold = np.zeros(len(table), dtype=int)
+    if "tested" in table:
+        _, fold = np.unique(table["tested"].astype(str), return_inverse=True)
+    levels = {"window": (person, table["y"].to_numpy(dtype=np.int64), p.argmax(1), p, fold)}
+    people = votes(table, first=first)
     if people["y"].isna().any():
-        return {}
-    y, p = people["y"].to_numpy(dtype=np.int64), people[[f"p{k}" for k in range(classes)]].to_numpy()
-    every = np.arange(len(people))
-    return {level: (every, y, people[column].to_numpy(), p) for level, column in SPOKEN.items()}
+        return levels
+    y, mean = people["y"].to_numpy(dtype=np.int64), people[[f"p{k}" for k in range(p.shape[1])]].to_numpy()
+    every, met = np.unique(person, return_index=True)
+    spoken = {level: (every, y, people[column].to_numpy(), mean, fold[met]) for level, column in SPOKEN.items()}
+    return levels | spoken
 
 
-def _folds(table, person):
-    """Number of the fold of each window, and of each person: of the first window, where a person stands in several."""
-    if "tested" not in table:
-        return np.zeros(len(table), dtype=int), np.zeros(person.max() + 1, dtype=int)
-    _, fold = np.unique(table["tested"].astype(str), return_inverse=True)
-    _, first = np.unique(person, return_index=True)
-    return fold, fold[first]
+def _scored(unit, true, named, p, fold, weights):
+    """Confusion counts of each person, and all metrics of one level of `_levels`, each (1 + replicates,)."""
+    counts = _counts(unit, true, named, weights.shape[1], p.shape[1])
+    return counts, _score(counts, weights) | {"auc": _auc(unit, true, p, weights, fold)}
 
 
-def _notes(levels, classes, lost, fold):
+def _notes(levels, classes, lost):
     """What the scores and their intervals cannot say, given the levels of `metrics`."""
-    notes, there = [], np.unique(levels["window"][1])
+    _, true, _, _, fold = levels["window"]
+    notes, there = [], np.unique(true)
     if len(there) == 1:
         notes.append(f"all tested windows are of class {there[0]}: nothing had to be told apart, there is no AUC")
     elif len(there) < classes:
         absent = ", ".join(map(str, sorted(set(range(classes)) - set(there.tolist()))))
         notes.append(f"no tested window is of class {absent}: balanced accuracy and AUC are over the others")
     if fold.max():
-        true = levels["window"][1]
         shares = np.array(
             [np.bincount(true[fold == k], minlength=classes) / (fold == k).sum() for k in np.unique(fold)]
         )
@@ -282,7 +283,7 @@ def _notes(levels, classes, lost, fold):
         notes.append(f"{lost} replicates lost a class: they count in no interval of balanced accuracy or AUC")
     if len(levels) == 1:
         return [*notes, "no vote: the windows of a subject are of several classes"]
-    if any((predicted == true).all() for level, (_, true, predicted, _) in levels.items() if level != "window"):
+    if any((named == own).all() for level, (_, own, named, *_) in levels.items() if level != "window"):
         notes.append("every subject is right: an interval without width says nothing; up to 3/n errors are possible")
     return notes
 

@@ -32,7 +32,7 @@ import scipy.signal
 import torch
 from torch import nn
 
-from hedgerow.nets import _heads
+from hedgerow.nets import _heads, models
 
 #: How much louder than one electrode the noise of a pixel may be. Within a montage that spans the head it stays below
 #: 1.1; beyond the outermost electrodes, where a spline goes on like a plane, it grows without bound.
@@ -155,7 +155,7 @@ class Fft(_Tapered):
     def __init__(self, given, *, taper="hann", fmin=None, fmax=None):
         super().__init__(given, taper)
         for key, value in {"fmin": fmin, "fmax": fmax}.items():
-            if value is not None and not _hertz(value):
+            if value is not None and not models._number(value):
                 raise ValueError(f"{key} is {value!r}: give a frequency in Hz")
         low, high = 0.0 if fmin is None else fmin, self.sfreq / 2 if fmax is None else fmax
         self.first, self.last = self._bins(low, high, "fmin, fmax")
@@ -312,14 +312,10 @@ def _known(given):
 
 def _band(name, edges):
     """Edges of a band in Hz."""
-    pair = isinstance(edges, list | tuple) and len(edges) == 2 and all(map(_hertz, edges))
+    pair = isinstance(edges, list | tuple) and len(edges) == 2 and all(map(models._number, edges))
     if not pair or not 0 <= edges[0] <= edges[1]:
         raise ValueError(f"bands: {name} is {edges!r}: give its lowest and highest frequency in Hz")
     return edges
-
-
-def _hertz(value):
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _taper(taper, samples):

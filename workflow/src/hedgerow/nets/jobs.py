@@ -152,13 +152,6 @@ class _Some:
         return self.X[self.places[chosen]]
 
 
-def test_set(tables, network):
-    """Digest of who is tested and for what: what a number of networks are chosen by when it is opened for each."""
-    people = sorted({str(who) for found in tables.values() for who in found["person"]})
-    text = "\n".join([str(network["target"]), *people])
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
 def entry(weights):
     """Digest of the networks that were tested: their files, in their order."""
     digest = hashlib.blake2b(digest_size=8)

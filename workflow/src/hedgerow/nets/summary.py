@@ -1,6 +1,7 @@
 """What a network reached, in one account: scores with intervals, calibration, controls, and how often the test people
 were looked at (numpy and pandas only)."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -102,6 +103,17 @@ def _number(row):
     return f"{row['value']:.3f}{around}, chance {row['chance']:.3f}"
 
 
+def test_set(tables, network):
+    """Digest of who is tested and for what: what a number of networks are chosen by when it is opened for each."""
+    text = "\n".join([str(network["target"]), *_tested(tables)])
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _tested(tables):
+    """Everybody in tables of predictions, in the order of their names."""
+    return sorted({str(who) for found in tables.values() for who in found["person"]})
+
+
 def opened(folder, name, tables, network, *, test_set, entry):
     """Note that test people are looked at, before a score of theirs is: a file for each set of them and of networks.
 
@@ -117,11 +129,10 @@ def opened(folder, name, tables, network, *, test_set, entry):
     tables, network, test_set, entry
         As for `summary`.
     """
-    people = sorted({str(who) for found in tables.values() for who in found["person"]})
     path = Path(folder) / f"{test_set}_{entry}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    note = {"network": name, "target": network["target"], "people": people}
+    note = {"network": name, "target": network["target"], "people": _tested(tables)}
     scratch.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
     os.replace(scratch, path)
 
